@@ -44,8 +44,12 @@ func New(id string, domains ...string) (*Site, error) {
 	}
 	for _, d := range domains {
 		d = Host(d)
-		if d == "" || d == "*." || strings.ContainsAny(d, "/@ ") {
+		if d == "" || strings.ContainsAny(d, "/@ ,?#") || strings.Contains(strings.TrimPrefix(d, "*."), "*") || strings.HasPrefix(d, ".") {
 			return nil, fmt.Errorf("site %s: domain %q is no host name", id, d)
+		}
+		if i := strings.IndexFunc(d, func(r rune) bool { return r >= 0x80 }); i >= 0 {
+			// A browser sends it so: it would never match.
+			return nil, fmt.Errorf("site %s: domain %q: write it in ASCII, as xn--…", id, d)
 		}
 		s.Domains = append(s.Domains, d)
 	}
