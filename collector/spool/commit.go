@@ -1,0 +1,369 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/passalong/passalong/collector/event"
+)
+
+// A request is what one Append or AppendLines wants stored. It is encoded on
+// the caller's goroutine: the committer only copies.
+type request struct {
+	buf    []byte  // frames of all chunks
+	chunks []chunk // never split between groups; more than one only for lines
+	lines  []Line  // whose identities are stored with them
+	events int
+	after  func()     // called once the outcome is known, even when nobody waits for it
+	done   chan error // holds one
+}
+
+type chunk struct {
+	end      int // of its frames in buf
+	count    int
+	received int64 // of its oldest event
+}
+
+// An op is any other write: a cut, a mark, a deletion. The committer runs it
+// alone, so that one goroutine writes and its numbers need no second look.
+type op struct {
+	run  func() error
+	done chan error // holds one
+}
+
+// Append stores the events of one beacon under consecutive rows and returns when
+// they are on disk.
+//
+// When ctx ends first the outcome is unknown, and the error says so. ErrFull and
+// ErrClosed mean that nothing was stored.
+func (s *Spool) Append(ctx context.Context, events []*event.Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("append: not begun: %w", err)
+	}
+	r := s.request()
+	if err := r.add(events); err != nil {
+		s.recycle(r)
+		return fmt.Errorf("append: %w", err)
+	}
+	return s.submit(ctx, r)
+}
+
+func (s *Spool) request() *request {
+	r := s.requests.Get().(*request)
+	r.buf, r.chunks, r.lines, r.events, r.after = r.buf[:0], r.chunks[:0], nil, 0, nil
+	return r
+}
+
+// recycle must not be called while the committer may still hold r.
+func (s *Spool) recycle(r *request) {
+	const keep = 64 << 10 // a beacon's size: one large import chunk must not stay in the pool
+	if cap(r.buf) <= keep {
+		s.requests.Put(r)
+	}
+}
+
+// add encodes events as one chunk.
+func (r *request) add(events []*event.Event) error {
+	if len(events) > maxGroupEvents {
+		return fmt.Errorf("%d events at once, at most %d", len(events), maxGroupEvents)
+	}
+	begin := len(r.buf)
+	c := chunk{count: len(events)}
+	for i, e := range events {
+		if e == nil {
+			return fmt.Errorf("event %d: missing", i)
+		}
+		var err error
+		if r.buf, err = appendEvent(r.buf, e); err != nil {
+			return fmt.Errorf("event %d: encode: %w", i, err)
+		}
+		if i == 0 || e.Received < c.received {
+			c.received = e.Received
+		}
+	}
+	c.end = len(r.buf)
+	if c.end-begin > maxGroupBytes {
+		return fmt.Errorf("%d bytes at once, at most %d", c.end-begin, maxGroupBytes)
+	}
+	r.chunks = append(r.chunks, c)
+	r.events += c.count
+	return nil
+}
+
+// submit queues r and waits for its outcome.
+func (s *Spool) submit(ctx context.Context, r *request) error {
+	s.mu.Lock()
+	if err := s.refusal(); err != nil {
+		s.mu.Unlock()
+		if r.after != nil {
+			r.after()
+		}
+		s.recycle(r)
+		return err
+	}
+	s.pending = append(s.pending, r)
+	s.mu.Unlock()
+	s.work.Signal()
+
+	select {
+	case err := <-r.done:
+		if !errors.Is(err, ErrFailed) { // else the committer may still read it
+			s.recycle(r)
+		}
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("append: outcome unknown: %w", ctx.Err())
+	}
+}
+
+// refusal is why nothing more is taken. The caller holds mu.
+func (s *Spool) refusal() error {
+	if s.failure != nil {
+		return s.failure
+	}
+	if s.closing {
+		return ErrClosed
+	}
+	return nil
+}
+
+// do has the committer run an op. It waits for the outcome whatever happens:
+// a mark or cut of unknown outcome would be of no use to the loader.
+func (s *Spool) do(run func() error) error {
+	o := &op{run: run, done: make(chan error, 1)}
+	s.mu.Lock()
+	if err := s.refusal(); err != nil {
+		s.mu.Unlock()
+		return err
+	}
+	s.ops = append(s.ops, o)
+	s.mu.Unlock()
+	s.work.Signal()
+	return <-o.done
+}
+
+// run is the committer. It ends when the spool is closing and the queue is
+// empty, or with the spool's failure; Close waits for it.
+func (s *Spool) run() {
+	defer close(s.ended)
+	orderly := false
+	defer func() {
+		// Pebble panics when it cannot rotate its log, and a fatal report ends this
+		// goroutine (see engineLog): in both cases whoever waits must hear of it.
+		if r := recover(); r != nil {
+			s.fail(fmt.Errorf("commit: %v", r))
+		} else if !orderly {
+			s.fail(errors.New("commit: engine gave up"))
+		}
+	}()
+	for {
+		s.mu.Lock()
+		for len(s.pending) == 0 && len(s.ops) == 0 && !s.closing && s.failure == nil {
+			s.work.Wait()
+		}
+		if s.failure != nil || (len(s.pending) == 0 && len(s.ops) == 0) {
+			s.mu.Unlock()
+			orderly = true
+			return
+		}
+		s.oping, s.ops = s.ops, s.oping[:0]
+		s.take()
+		ops, requests := s.oping, s.inflight
+		s.mu.Unlock()
+
+		for _, o := range ops {
+			o.answer(o.run())
+		}
+		var err error
+		if len(requests) > 0 {
+			err = s.commit(requests)
+		}
+		s.mu.Lock()
+		s.inflight, s.oping = s.inflight[:0], s.oping[:0] // before answering: then they are their callers' again
+		s.mu.Unlock()
+		for _, r := range requests {
+			r.answer(err)
+		}
+	}
+}
+
+// take moves the requests of one commit from pending to inflight. The caller
+// holds mu.
+func (s *Spool) take() {
+	events, bytes, n := 0, 0, 0
+	for _, r := range s.pending {
+		if n > 0 && (events+r.events > maxGroupEvents || bytes+len(r.buf) > maxGroupBytes) {
+			break
+		}
+		events, bytes, n = events+r.events, bytes+len(r.buf), n+1
+	}
+	s.inflight = append(s.inflight[:0], s.pending[:n]...)
+	rest := copy(s.pending, s.pending[n:])
+	clear(s.pending[rest:])
+	s.pending = s.pending[:rest]
+}
+
+// commit writes the requests in one synced Pebble batch: as a rule one group,
+// more when one request is larger than a group may be.
+func (s *Spool) commit(requests []*request) error {
+	bytes, events, oldest := 0, 0, int64(0)
+	for _, r := range requests {
+		bytes += len(r.buf)
+		for _, c := range r.chunks {
+			if events == 0 || c.received < oldest {
+				oldest = c.received
+			}
+			events += c.count
+		}
+	}
+	l := s.ledger // only this goroutine changes it
+	if err := s.gate.admit(int64(l.total-l.keptBytes), int64(bytes)); err != nil {
+		return err
+	}
+
+	b := s.db.NewBatchWithSize(bytes + 4096)
+	p := packer{batch: b, next: l.next, total: l.total}
+	for _, r := range requests {
+		begin := 0
+		for _, c := range r.chunks {
+			p.add(r.buf[begin:c.end], c)
+			begin = c.end
+		}
+		for _, line := range r.lines {
+			if err := setIdentity(b, line); err != nil {
+				return s.fail(fmt.Errorf("commit: %w", err))
+			}
+		}
+	}
+	p.flush()
+	err := p.err
+	if err == nil && events > 0 {
+		err = b.Set(keyNext, encodeNumbers(keyNext, p.next, p.total), nil)
+	}
+	if err == nil {
+		err = s.apply(b)
+	}
+	if err != nil {
+		return s.fail(fmt.Errorf("commit: %w", err))
+	}
+
+	s.mu.Lock()
+	if events > 0 {
+		if l.next == l.mark {
+			s.oldest = oldest
+		}
+		if l.next == s.cutEnd() {
+			s.uncut = time.Now()
+		}
+		s.groups += p.groups
+		s.events += uint64(events)
+	}
+	s.ledger.next, s.ledger.total = p.next, p.total
+	s.mu.Unlock()
+	select {
+	case s.more <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// apply writes b and waits for the fsync of Pebble's log.
+func (s *Spool) apply(b *pebble.Batch) error {
+	if err := s.db.Apply(b, pebble.Sync); err != nil {
+		return err
+	}
+	return b.Close()
+}
+
+// A packer puts chunks into groups, none split.
+type packer struct {
+	batch       *pebble.Batch
+	next, total uint64
+	groups      uint64
+	open        group
+	parts       [][]byte
+	size        int
+	err         error
+}
+
+func (p *packer) add(frames []byte, c chunk) {
+	if p.open.count > 0 && (p.open.count+uint64(c.count) > maxGroupEvents || p.size+len(frames) > maxGroupBytes) {
+		p.flush()
+	}
+	if p.open.count == 0 || c.received < p.open.received {
+		p.open.received = c.received
+	}
+	p.open.count += uint64(c.count)
+	p.parts = append(p.parts, frames)
+	p.size += len(frames)
+}
+
+func (p *packer) flush() {
+	if p.open.count == 0 || p.err != nil {
+		return
+	}
+	g := p.open
+	g.first, g.before = p.next, p.total
+	key := rowKey(prefixGroup, g.first)
+	w := p.batch.SetDeferred(len(key), groupSize(g, p.size))
+	copy(w.Key, key)
+	encodeGroup(w.Value[:0], key, g, p.parts)
+	p.err = w.Finish()
+	p.next = g.end()
+	p.total += uint64(len(w.Key) + len(w.Value))
+	p.groups++
+	p.open, p.parts, p.size = group{}, p.parts[:0], 0
+}
+
+// answer tells the outcome, once: the committer and fail may both come by.
+func (r *request) answer(err error) {
+	if r.after != nil {
+		r.after()
+	}
+	select {
+	case r.done <- err: // from here on r is its caller's again
+	default:
+	}
+}
+
+func (o *op) answer(err error) {
+	select {
+	case o.done <- err:
+	default:
+	}
+}
+
+// fail makes err the spool's end and tells everybody who waits. It may be called
+// from any goroutine, also by Pebble with its mutex held, and returns the
+// failure that holds, which is the first.
+func (s *Spool) fail(err error) error {
+	s.mu.Lock()
+	first := s.failure == nil
+	if first {
+		s.failure = fmt.Errorf("%w: %w", ErrFailed, err)
+		close(s.failed)
+	}
+	failure := s.failure
+	requests := append(s.inflight, s.pending...)
+	ops := append(s.oping, s.ops...)
+	s.inflight, s.pending, s.oping, s.ops = nil, nil, nil, nil
+	s.mu.Unlock()
+	s.work.Broadcast()
+	if first {
+		s.log.Error("spool failed, nothing more is taken; restart to read the disk again", "error", err.Error())
+	}
+	for _, r := range requests {
+		r.answer(failure)
+	}
+	for _, o := range ops {
+		o.answer(failure)
+	}
+	return failure
+}
