@@ -1,0 +1,231 @@
+package loader
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"github.com/passalong/passalong/collector/spool"
+)
+
+// store brings a batch into `events`, each part once.
+func (l *Loader) store(r retrier, b *spool.Batch) error {
+	began := time.Now()
+	for _, p := range cut(l.o.Spool.ID(), b) {
+		if err := l.storePart(r, p, b.Again); err != nil {
+			return err
+		}
+	}
+	l.figures.insert.add(time.Since(began))
+	return nil
+}
+
+// storePart inserts and, after anything but a clean first success, counts.
+// again says that an earlier attempt may have been made.
+func (l *Loader) storePart(r retrier, p *part, again bool) error {
+	return r.do("insert events", func(ctx context.Context) error {
+		p = p.without(l.quarantine.of(p.label))
+		if again {
+			there, err := l.reconcile(ctx, p)
+			if err != nil || there {
+				return err
+			}
+		}
+		again = true
+		if len(p.events) == 0 {
+			return nil
+		}
+		err := l.insertEvents(ctx, p)
+		if class, _ := classify(err); class != ClassRow || !l.quarantine.open() {
+			return err
+		}
+		refused, err := l.bisect(ctx, p)
+		if err != nil {
+			return err
+		}
+		if err := l.quarantine.put(p, refused); err != nil {
+			return fmt.Errorf("quarantine: %w", err)
+		}
+		l.figures.quarantined.Add(uint64(len(refused)))
+		l.o.Logger.Error("rows are in quarantine: ClickHouse refuses them", "batch", p.label, "rows", len(refused))
+		p = p.without(l.quarantine.of(p.label))
+		// The halves of a bisection are many inserts: count them.
+		there, err := l.reconcile(ctx, p)
+		if err == nil && !there {
+			err = errors.New("rows are missing after the bisection")
+		}
+		return err
+	})
+}
+
+// insertEvents makes one attempt. Its query id begins with the label, so that
+// whoever comes after can find what still runs.
+func (l *Loader) insertEvents(ctx context.Context, p *part) error {
+	ctx, cancel := context.WithTimeout(ctx, l.o.Attempt)
+	defer cancel()
+	batch, err := l.o.DB.Conn().PrepareBatch(insertContext(ctx, queryID(p.label)), eventsInsert)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	columns := batch.Columns()
+	var s scratch
+	for i, f := range fields {
+		if err := f.fill(columns[i], batch.Column(i), p, &s); err != nil {
+			_ = batch.Abort() // the connection is dropped, which is all there is to do
+			return errRow{fmt.Errorf("column %s: %w", f.name, err)}
+		}
+	}
+	if err := batch.Send(); err != nil {
+		return fmt.Errorf("send: %w", err)
+	}
+	return nil
+}
+
+const queryPrefix = "passalong-load-"
+
+// queryID is new for every attempt.
+func queryID(label string) string { return queryPrefix + label + "-" + nonce() }
+
+func nonce() string {
+	var b [8]byte
+	rand.Read(b[:]) // never fails: see its doc
+	return hex.EncodeToString(b[:])
+}
+
+// insertContext says what holds for every insert. The token is never one that
+// was used before: see the package's doc.
+func insertContext(ctx context.Context, id string) context.Context {
+	return clickhouse.Context(ctx, clickhouse.WithQueryID(id), clickhouse.WithSettings(clickhouse.Settings{
+		"async_insert":               0,
+		"insert_deduplication_token": id,
+	}))
+}
+
+// reconcile finds out what became of earlier attempts, and says whether the
+// part is there as a whole. Else nothing of it is.
+func (l *Loader) reconcile(ctx context.Context, p *part) (there bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, l.o.Attempt)
+	defer cancel()
+	if err := l.endOld(ctx, p.label); err != nil {
+		return false, fmt.Errorf("end old insert: %w", err)
+	}
+	rows, distinct, err := l.count(ctx, p)
+	if err != nil {
+		return false, fmt.Errorf("count: %w", err)
+	}
+	want := uint64(len(p.events))
+	switch {
+	case rows == want && distinct == want:
+		return true, nil
+	case rows == 0:
+		return false, nil
+	}
+	l.o.Logger.Warn("part of a batch is there: inserting it anew", "batch", p.label, "rows", rows, "want", want)
+	if err := l.delete(ctx, p); err != nil {
+		return false, fmt.Errorf("delete part: %w", err)
+	}
+	if rows, _, err = l.count(ctx, p); err != nil {
+		return false, fmt.Errorf("count after delete: %w", err)
+	}
+	if rows != 0 {
+		return false, fmt.Errorf("delete part: %d rows are left", rows)
+	}
+	return false, nil
+}
+
+// endOld makes sure that no earlier insert of this label still runs: its
+// connection may be gone and its rows yet come.
+func (l *Loader) endOld(ctx context.Context, label string) error {
+	processes, onCluster := "system.processes", ""
+	if l.o.Cluster != "" {
+		processes = "clusterAllReplicas('" + l.o.Cluster + "', system.processes)"
+		onCluster = "ON CLUSTER `" + l.o.Cluster + "` "
+	}
+	prefix := queryPrefix + label + "-"
+	for {
+		var running uint64
+		err := l.o.DB.Conn().QueryRow(ctx, `/* loader: endOld */
+SELECT count() FROM `+processes+` WHERE startsWith(query_id, $1) OR startsWith(initial_query_id, $1)`, prefix).Scan(&running)
+		if err != nil || running == 0 {
+			return err
+		}
+		err = l.o.DB.Conn().Exec(ctx, `/* loader: endOld */
+KILL QUERY `+onCluster+`WHERE startsWith(query_id, $1) OR startsWith(initial_query_id, $1) SYNC`, prefix)
+		if err != nil {
+			return err
+		}
+		// A query that cannot be stopped just now answers at once; SYNC does
+		// not wait for it.
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// count counts the rows of a part, and the different ones among them.
+func (l *Loader) count(ctx context.Context, p *part) (rows, distinct uint64, err error) {
+	// The condition cache answers from what it saw of a part before; a count
+	// that decides about rows asks the rows.
+	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"use_query_condition_cache": 0}))
+	err = l.o.DB.Conn().QueryRow(ctx, `/* loader: count */
+SELECT count(), uniqExact(row) FROM passalong.events
+WHERE batch = $1 AND time >= fromUnixTimestamp64Milli($2, 'UTC') AND time < fromUnixTimestamp64Milli($3, 'UTC')`,
+		p.label, p.begin, p.end).Scan(&rows, &distinct)
+	return rows, distinct, err
+}
+
+func (l *Loader) delete(ctx context.Context, p *part) error {
+	table := "passalong.events"
+	if l.o.Cluster != "" {
+		table = "passalong.events_local ON CLUSTER `" + l.o.Cluster + "`"
+	}
+	return l.o.DB.Conn().Exec(ctx, fmt.Sprintf(`/* loader: delete */
+ALTER TABLE %s DELETE IN PARTITION %d WHERE batch = $1 SETTINGS mutations_sync = 2`, table, p.month), p.label)
+}
+
+// mostRefused is how many rows of a part may be set aside. More means that
+// something is wrong with the server's idea of a row, not with the rows.
+const mostRefused = 100
+
+// bisect finds the rows that are refused, by inserting halves. The others are
+// in when it returns nil.
+func (l *Loader) bisect(ctx context.Context, p *part) (refused []uint64, err error) {
+	var halve func(p *part) error
+	halve = func(p *part) error {
+		err := l.insertEvents(ctx, p)
+		if class, _ := classify(err); class != ClassRow {
+			return err // nil, or a state of the server
+		}
+		if len(p.events) == 1 {
+			if refused = append(refused, p.rows[0]); len(refused) > mostRefused {
+				return fmt.Errorf("more than %d rows are refused: %w", mostRefused, errState{err})
+			}
+			return nil
+		}
+		middle := len(p.events) / 2
+		if err := halve(p.slice(0, middle)); err != nil {
+			return err
+		}
+		return halve(p.slice(middle, len(p.events)))
+	}
+	if len(p.events) == 1 {
+		return p.rows, nil // it was refused just now
+	}
+	middle := len(p.events) / 2
+	if err = halve(p.slice(0, middle)); err == nil {
+		err = halve(p.slice(middle, len(p.events)))
+	}
+	return refused, err
+}
+
+// errState is a refusal that is not blamed on rows.
+type errState struct{ err error }
+
+func (e errState) Error() string { return e.err.Error() }

@@ -1,0 +1,234 @@
+package loader
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/passalong/passalong/collector/event"
+)
+
+func one(e *event.Event) []*event.Event { return []*event.Event{e} }
+
+func TestThreeReadersHandOneArticleOn(t *testing.T) {
+	w := newWorld(t)
+	c := w.start(w.options(openSpool(t, "")))
+	c.load(one(view("ann", "", "ann", 0)))
+	c.load(one(view("bob", "ann", "bob", 5)))
+	c.load([]*event.Event{view("cyd", "bob", "cyd", 9), share("cyd-wa", "cyd", "cyd", 10)}, one(view("dan", "cyd-wa", "dan", 11)), one(view("bob2", "bob", "bob", 30)))
+	w.exact(6)
+	for _, want := range []struct {
+		token, parent string
+		depth         uint32
+		isReturn      bool
+	}{
+		{"ann", "", 0, false},
+		{"bob", "ann", 1, false},
+		{"cyd", "bob", 2, false},
+		{"cyd-wa", "cyd", 2, false},
+		{"dan", "cyd-wa", 3, false},
+		{"bob2", "bob", 1, true},
+	} {
+		n := w.node(want.token)
+		if n.Parent != want.parent || n.Depth != want.depth || n.Return != want.isReturn || n.Origin != "ann" {
+			t.Errorf("%s: parent %q depth %d return %t origin %q, want %+v of ann", want.token, n.Parent, n.Depth, n.Return, n.Origin, want)
+		}
+	}
+}
+
+func TestALateParentIsRepairedInItsBatch(t *testing.T) {
+	w := newWorld(t)
+	o := w.options(openSpool(t, ""))
+	o.SweepInterval = time.Hour
+	c := w.start(o)
+	c.load(one(view("cyd", "bob", "cyd", 9)), one(view("dan", "cyd", "dan", 12)))
+	if n := w.node("cyd"); !n.Pending || n.Origin != "bob" || n.Depth != 1 {
+		t.Fatalf("before its parent is born: %+v", n)
+	}
+	if a := c.Stats().Awaited; a != 1 {
+		t.Errorf("%d tokens awaited, want 1", a)
+	}
+	c.load(one(view("ann", "", "ann", 0)), one(view("bob", "ann", "bob", 5)))
+	w.exact(4)
+	if n := w.node("dan"); n.Origin != "ann" || n.Depth != 3 {
+		t.Errorf("below the late parent: %+v", n)
+	}
+	if s := c.Stats(); s.Repaired != 0 || s.Awaited != 0 {
+		t.Errorf("left to the sweep: %+v", s)
+	}
+}
+
+func TestWhatWaitsIsKnownAfterAStart(t *testing.T) {
+	w := newWorld(t)
+	dir := t.TempDir()
+	s := openSpool(t, dir)
+	c := w.start(w.options(s))
+	c.load(one(view("cyd", "bob", "cyd", 9)))
+	c.stop()
+	o := w.options(s)
+	o.SweepInterval = time.Hour
+	c = w.start(o)
+	c.load(one(view("bob", "", "bob", 5)))
+	w.exact(2)
+	if r := c.Stats().Repaired; r != 0 {
+		t.Errorf("the sweep had to repair %d nodes", r)
+	}
+}
+
+func TestABatchOfTwoMonthsIsTwoParts(t *testing.T) {
+	w := newWorld(t)
+	s := openSpool(t, "")
+	late, early := view("bob", "ann", "bob", 1), view("ann", "", "ann", 0)
+	early.Time = time.Date(2026, 9, 30, 23, 59, 59, 999e6, time.UTC).UnixMilli()
+	late.Time = time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC).UnixMilli()
+	again := view("cyd", "bob", "cyd", 1)
+	again.Time = early.Time
+	c := &collector{world: w, spool: s}
+	c.append(late, early, again)
+	c = w.start(w.options(s))
+	c.flush()
+	w.exact(3)
+	if got := w.number("SELECT uniqExact(batch) FROM passalong.events"); got != 2 {
+		t.Errorf("%d parts, want 2", got)
+	}
+	for _, want := range []struct {
+		label string
+		rows  uint64
+	}{{s.ID() + ".0.202609", 2}, {s.ID() + ".0.202610", 1}} {
+		if got := w.number("SELECT count() FROM passalong.events WHERE batch = $1", want.label); got != want.rows {
+			t.Errorf("%d rows of the part of %s, want %d", got, want.label[len(want.label)-6:], want.rows)
+		}
+	}
+}
+
+// Every column arrives: an event with a value in each field comes back so.
+func TestEveryFieldArrives(t *testing.T) {
+	w := newWorld(t)
+	c := w.start(w.options(openSpool(t, "")))
+	seq := uint32(3)
+	at := noon.UnixMilli()
+	e := &event.Event{
+		Site: "news.example", Type: "view", Time: at, Received: at + 1, Day: 20_000, Item: 63, Seq: &seq, Privacy: "strict", Generation: 9,
+		View: "view", Via: "via", Returned: true, Visitor: "visitor", Consented: true, Network: 1 << 63, Bot: true,
+		Page: "page", Title: "titre à part", Canonical: "canonical", Author: "author", Section: "section", Published: at + 2,
+		Language: "fr", Zone: "Europe/Paris", Width: 390, Hash: "written", Referrer: "referrer", ReferrerKind: "social",
+		ReferrerChannel: "twitter", App: "telegram", PackageChannel: "signal", Country: "FR", Region: "IDF", Device: "phone",
+		Os: "iOS", Browser: "Safari", BrowserMajor: 18, UtmSource: "us", UtmMedium: "um", UtmCampaign: "uc", UtmTerm: "ut",
+		UtmContent: "uo", Clickid: "gclid", What: "text", Chars: 10, Words: 2, Token: "token", Channel: "sms", Outcome: "done",
+		Visible: 1 << 40, Scroll: 100, Name: "buy", Value: 123456789, Currency: "EUR", Order: "o-1", Answer: "person", Mood: -1,
+		Campaign: "campaign", Label: "label", Kind: "chat", Side: "server",
+	}
+	bare := &event.Event{Site: "news.example", Type: "engage", Time: at, Received: at, View: "view"}
+	c.load([]*event.Event{e, bare})
+	if got := w.number(`SELECT count() FROM passalong.events WHERE site = 'news.example' AND type = 'view' AND toUnixTimestamp64Milli(time) = $1
+		AND toUnixTimestamp64Milli(received) = $1 + 1 AND day = toDate(20000) AND row = 0 AND item = 63 AND seq = 3 AND privacy = 'strict'
+		AND generation = 9 AND view = 'view' AND via = 'via' AND return = 1 AND visitor = 'visitor' AND consented = 1
+		AND network = 9223372036854775808 AND bot = 1 AND page = 'page' AND title = 'titre à part' AND canonical = 'canonical'
+		AND author = 'author' AND section = 'section' AND toUnixTimestamp64Milli(assumeNotNull(published)) = $1 + 2 AND language = 'fr'
+		AND zone = 'Europe/Paris' AND width = 390 AND hash = 'written' AND referrer = 'referrer' AND referrer_kind = 'social'
+		AND referrer_channel = 'twitter' AND app = 'telegram' AND package_channel = 'signal' AND country = 'FR' AND region = 'IDF'
+		AND device = 'phone' AND os = 'iOS' AND browser = 'Safari' AND browser_major = 18 AND utm_source = 'us' AND utm_medium = 'um'
+		AND utm_campaign = 'uc' AND utm_term = 'ut' AND utm_content = 'uo' AND clickid = 'gclid' AND what = 'text' AND chars = 10
+		AND words = 2 AND token = 'token' AND channel = 'sms' AND outcome = 'done' AND visible = 1099511627776 AND scroll = 100
+		AND name = 'buy' AND value = toDecimal64('12345.6789', 4) AND currency = 'EUR' AND order = 'o-1' AND answer = 'person' AND mood = -1
+		AND campaign = 'campaign' AND label = 'label' AND kind = 'chat' AND side = 'server'`, at); got != 1 {
+		t.Error("the full event did not come back as it was")
+	}
+	if got := w.number("SELECT count() FROM passalong.events WHERE type = 'engage' AND seq IS NULL AND published IS NULL AND value = 0 AND row = 1"); got != 1 {
+		t.Error("what was not given is not NULL")
+	}
+	filled := map[string]bool{}
+	for _, f := range fields {
+		filled[f.name] = true
+	}
+	rows, err := w.conn.Query(t.Context(), "SELECT name FROM system.columns WHERE database = 'passalong' AND table = 'events'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			t.Fatal(err)
+		}
+		if !filled[name] {
+			t.Errorf("column %s is never filled", name)
+		}
+	}
+}
+
+func TestTextsAreKeptApart(t *testing.T) {
+	w := newWorld(t)
+	c := w.start(w.options(openSpool(t, "")))
+	quote, answer, bot := viewEvent("copy", "ann", "ann", 0), viewEvent("answer", "ann", "ann", 1), viewEvent("copy", "ann", "bot", 2)
+	quote.Quote, answer.Text, bot.Quote, bot.Bot = "a passage", "ma sœur", "a passage", true
+	c.load([]*event.Event{view("ann", "", "ann", 0), quote, answer, bot})
+	if got := w.number("SELECT count() FROM passalong_private.texts WHERE quote = 'a passage' AND row = 1 OR text = 'ma sœur' AND row = 2"); got != 2 {
+		t.Errorf("%d texts, want 2", got)
+	}
+	if got := w.number("SELECT count() FROM passalong_private.texts"); got != 2 {
+		t.Errorf("%d texts in all, want 2: a bot's are not kept", got)
+	}
+}
+
+func TestNobodyIsBornOfABotOrAStrictShare(t *testing.T) {
+	bot := view("bot", "ann", "bot", 0)
+	bot.Bot = true
+	cohort := share("ann", "ann", "ann", 0)
+	cohort.Privacy = "strict"
+	if b := births([]*event.Event{bot, cohort, viewEvent("engage", "ann", "ann", 0)}); len(b) != 0 {
+		t.Errorf("born: %+v", b)
+	}
+}
+
+func TestPlainIsWithoutAppPackageAndReferrer(t *testing.T) {
+	for name, set := range map[string]func(*event.Event){
+		"an app":     func(e *event.Event) { e.App = "telegram" },
+		"a package":  func(e *event.Event) { e.PackageChannel = "telegram" },
+		"a referrer": func(e *event.Event) { e.Referrer = "https://t.co/" },
+		"nothing":    func(*event.Event) {},
+	} {
+		e := view("ann", "", "ann", 0)
+		e.Referrer = ""
+		set(e)
+		if got := births(one(e))[0].Plain; got != (name == "nothing") {
+			t.Errorf("with %s: plain is %t", name, got)
+		}
+	}
+}
+
+// The whole way with many late parents, by one loader and by two that write
+// to one database at once.
+func TestLineageEqualsTheDefinition(t *testing.T) {
+	t.Run("one collector", func(t *testing.T) {
+		noLeak(t)
+		w := newWorld(t)
+		o := w.options(openSpool(t, ""))
+		o.FlushRows = 150
+		c := w.start(o)
+		beacons := crowd(1, 2000, 0)
+		c.load(beacons...)
+		w.exact(rowsOf(beacons))
+	})
+	t.Run("two collectors", func(t *testing.T) {
+		w := newWorld(t)
+		var cs [2]*collector
+		for i := range cs {
+			o := w.options(openSpool(t, ""))
+			o.FlushInterval = time.Millisecond
+			o.SweepInterval = 50 * time.Millisecond
+			cs[i] = w.start(o)
+		}
+		beacons := crowd(2, 2000, 0)
+		i := 0
+		for some := range slices.Chunk(beacons, 20) {
+			cs[i%2].appendAll(some)
+			i++
+		}
+		for range 2 {
+			cs[0].flush()
+			cs[1].flush()
+		}
+		w.exact(rowsOf(beacons))
+	})
+}

@@ -1,0 +1,122 @@
+package loader
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// quarantine keeps rows that ClickHouse refuses, one file a row: its name is
+// the part's label, a dot and the row; its content the event as in the spool.
+// A row is on disk here before the batch goes on without it.
+type quarantine struct {
+	dir  string
+	mu   sync.Mutex
+	rows map[string]map[uint64]bool // by label
+}
+
+func openQuarantine(dir string) (*quarantine, error) {
+	q := &quarantine{dir: dir, rows: map[string]map[uint64]bool{}}
+	if dir == "" {
+		return q, nil
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for _, entry := range entries {
+		name := entry.Name()
+		dot := strings.LastIndexByte(name, '.')
+		if dot < 0 {
+			continue
+		}
+		if row, err := strconv.ParseUint(name[dot+1:], 10, 64); err == nil {
+			q.note(name[:dot], row)
+		} // else it is being written, or somebody else's
+	}
+	return q, nil
+}
+
+func (q *quarantine) open() bool { return q.dir != "" }
+
+func (q *quarantine) note(label string, row uint64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.rows[label] == nil {
+		q.rows[label] = map[uint64]bool{}
+	}
+	q.rows[label][row] = true
+}
+
+// of returns the rows of a part that are here.
+func (q *quarantine) of(label string) map[uint64]bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.rows[label]
+}
+
+// count returns how many rows are here.
+func (q *quarantine) count() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := 0
+	for _, rows := range q.rows {
+		n += len(rows)
+	}
+	return n
+}
+
+func (q *quarantine) put(p *part, rows []uint64) error {
+	if err := os.MkdirAll(q.dir, 0o700); err != nil {
+		return err
+	}
+	wanted := map[uint64]bool{}
+	for _, row := range rows {
+		wanted[row] = true
+	}
+	for i, row := range p.rows {
+		if !wanted[row] {
+			continue
+		}
+		content, err := p.events[i].MarshalVT()
+		if err != nil {
+			return fmt.Errorf("row %d: %w", row, err)
+		}
+		if err := writeDurably(filepath.Join(q.dir, fmt.Sprintf("%s.%d", p.label, row)), content); err != nil {
+			return fmt.Errorf("row %d: %w", row, err)
+		}
+	}
+	if err := syncDir(q.dir); err != nil {
+		return err
+	}
+	for _, row := range rows {
+		q.note(p.label, row)
+	}
+	return nil
+}
+
+func writeDurably(path string, content []byte) (err error) {
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
