@@ -78,7 +78,7 @@ func hold(db *sql.DB, owner string, aside []string) *lock {
 		defer tick.Stop()
 		for {
 			// A beat that fails is made up for by the next one.
-			db.ExecContext(ctx, "INSERT INTO passalong.migration_lock SELECT now64(3, 'UTC'), $1", owner)
+			_, _ = db.ExecContext(ctx, "INSERT INTO passalong.migration_lock SELECT now64(3, 'UTC'), $1", owner)
 			select {
 			case <-ctx.Done():
 				return
@@ -96,7 +96,7 @@ func (l *lock) release() {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	for _, table := range append([]string{"passalong.migration_lock"}, l.aside...) {
-		l.db.ExecContext(ctx, "DROP TABLE IF EXISTS "+table+" SYNC")
+		_, _ = l.db.ExecContext(ctx, "DROP TABLE IF EXISTS "+table+" SYNC")
 	}
 }
 

@@ -30,7 +30,7 @@ func Local(ctx context.Context, library string, in io.Reader, out io.Writer, que
 	said := newTail()
 	cmd.Stdin, cmd.Stderr = in, said
 	// Always a pipe: some files and sockets cannot be opened again by name.
-	sink := &sink{w: out, failed: func() { cmd.Process.Kill() }}
+	sink := &sink{w: out, failed: func() { _ = cmd.Process.Kill() }}
 	cmd.Stdout = sink
 	done, doneChild, err := os.Pipe()
 	if err != nil {
@@ -50,7 +50,7 @@ func Local(ctx context.Context, library string, in io.Reader, out io.Writer, que
 		ask.Close()
 		return err
 	}
-	stopped := context.AfterFunc(ctx, func() { cmd.Process.Kill() })
+	stopped := context.AfterFunc(ctx, func() { _ = cmd.Process.Kill() })
 	defer stopped()
 	// What a query prints is collected in memory by the library; only what goes
 	// into a file passes through. The second statement runs if the first

@@ -78,7 +78,7 @@ func (e *Engine) launch(ctx context.Context) (*process, error) {
 	limit, cancel := context.WithTimeoutCause(ctx, e.o.StartLimit, fmt.Errorf("not ready within %v", e.o.StartLimit))
 	defer cancel()
 	unblock := context.AfterFunc(limit, func() {
-		ready.SetReadDeadline(time.Unix(1, 0)) // the pipe is pollable, so this cannot fail
+		_ = ready.SetReadDeadline(time.Unix(1, 0)) // the pipe is pollable, so this cannot fail
 	})
 	defer unblock()
 	version, err := bufio.NewReader(ready).ReadString('\n')
@@ -88,7 +88,7 @@ func (e *Engine) launch(ctx context.Context) (*process, error) {
 			// It closed the pipe, so it is ending; it may have more to say.
 			sleepUntil(p.gone, time.Second)
 		}
-		p.cmd.Process.Kill() // gone already is as good
+		_ = p.cmd.Process.Kill() // gone already is as good
 		<-p.gone
 		if !ended {
 			return nil, context.Cause(limit)
@@ -106,6 +106,7 @@ func command(library, mode string, args ...string) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
+	//nolint:noctx // it lives until it is told to end, not until a context does
 	cmd := exec.Command(self, append([]string{childArgument, library}, args...)...)
 	cmd.Env = append(childEnvironment(os.Environ()), childVariable+"="+mode)
 	// A group of its own: Ctrl-C is for the collector, which then stops its
@@ -136,11 +137,11 @@ func (p *process) stop(limit time.Duration) error {
 	if sleepUntil(p.gone, limit) {
 		return nil
 	}
-	p.cmd.Process.Signal(syscall.SIGTERM)
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	if sleepUntil(p.gone, 2*time.Second) {
 		return fmt.Errorf("stop engine: not done after %v, sent SIGTERM", limit)
 	}
-	p.cmd.Process.Kill()
+	_ = p.cmd.Process.Kill()
 	<-p.gone
 	return fmt.Errorf("stop engine: not done after %v, killed", limit)
 }

@@ -71,7 +71,7 @@ func sandbox(library, dir string) error {
 	if errno != 0 {
 		return fmt.Errorf("create: %w", errno)
 	}
-	defer unix.Close(int(rules))
+	defer func() { _ = unix.Close(int(rules)) }()
 
 	allow := func(path string, rights uint64) error {
 		fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
@@ -81,7 +81,7 @@ func sandbox(library, dir string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
-		defer unix.Close(fd)
+		defer func() { _ = unix.Close(fd) }()
 		var st unix.Stat_t
 		if err := unix.Fstat(fd, &st); err != nil {
 			return fmt.Errorf("%s: %w", path, err)

@@ -60,6 +60,7 @@ type Event struct {
 	ReferrerChannel string                 `protobuf:"bytes,32,opt,name=referrer_channel,json=referrerChannel,proto3" json:"referrer_channel,omitempty"` // channel of the referrer, section 7
 	App             string                 `protobuf:"bytes,33,opt,name=app,proto3" json:"app,omitempty"`                                                // channel of the in-app browser: by agent, package or hint
 	PackageChannel  string                 `protobuf:"bytes,34,opt,name=package_channel,json=packageChannel,proto3" json:"package_channel,omitempty"`    // channel by X-Requested-With alone
+	Packaged        bool                   `protobuf:"varint,47,opt,name=packaged,proto3" json:"packaged,omitempty"`                                     // an Android package was sent, known or not
 	Country         string                 `protobuf:"bytes,35,opt,name=country,proto3" json:"country,omitempty"`                                        // ISO 3166-1 alpha-2
 	Region          string                 `protobuf:"bytes,36,opt,name=region,proto3" json:"region,omitempty"`                                          // ISO 3166-2 without the country
 	Device          string                 `protobuf:"bytes,37,opt,name=device,proto3" json:"device,omitempty"`                                          // phone tablet desktop tv bot ''
@@ -343,6 +344,13 @@ func (x *Event) GetPackageChannel() string {
 	return ""
 }
 
+func (x *Event) GetPackaged() bool {
+	if x != nil {
+		return x.Packaged
+	}
+	return false
+}
+
 func (x *Event) GetCountry() string {
 	if x != nil {
 		return x.Country
@@ -571,7 +579,7 @@ var File_event_proto protoreflect.FileDescriptor
 
 const file_event_proto_rawDesc = "" +
 	"\n" +
-	"\vevent.proto\x12\x0fpassalong.event\"\xb5\f\n" +
+	"\vevent.proto\x12\x0fpassalong.event\"\xd1\f\n" +
 	"\x05Event\x12\x12\n" +
 	"\x04site\x18\x01 \x01(\tR\x04site\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x12\n" +
@@ -606,7 +614,8 @@ const file_event_proto_rawDesc = "" +
 	"\rreferrer_kind\x18\x1f \x01(\tR\freferrerKind\x12)\n" +
 	"\x10referrer_channel\x18  \x01(\tR\x0freferrerChannel\x12\x10\n" +
 	"\x03app\x18! \x01(\tR\x03app\x12'\n" +
-	"\x0fpackage_channel\x18\" \x01(\tR\x0epackageChannel\x12\x18\n" +
+	"\x0fpackage_channel\x18\" \x01(\tR\x0epackageChannel\x12\x1a\n" +
+	"\bpackaged\x18/ \x01(\bR\bpackaged\x12\x18\n" +
 	"\acountry\x18# \x01(\tR\acountry\x12\x16\n" +
 	"\x06region\x18$ \x01(\tR\x06region\x12\x16\n" +
 	"\x06device\x18% \x01(\tR\x06device\x12\x0e\n" +

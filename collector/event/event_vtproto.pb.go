@@ -217,6 +217,18 @@ func (m *Event) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i--
 		dAtA[i] = 0x92
 	}
+	if m.Packaged {
+		i--
+		if m.Packaged {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x2
+		i--
+		dAtA[i] = 0xf8
+	}
 	if len(m.Clickid) > 0 {
 		i -= len(m.Clickid)
 		copy(dAtA[i:], m.Clickid)
@@ -731,6 +743,9 @@ func (m *Event) SizeVT() (n int) {
 	l = len(m.Clickid)
 	if l > 0 {
 		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	if m.Packaged {
+		n += 3
 	}
 	l = len(m.What)
 	if l > 0 {
@@ -2043,6 +2058,26 @@ func (m *Event) UnmarshalVT(dAtA []byte) error {
 			}
 			m.Clickid = string(dAtA[iNdEx:postIndex])
 			iNdEx = postIndex
+		case 47:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Packaged", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Packaged = bool(v != 0)
 		case 50:
 			if wireType != 2 {
 				return fmt.Errorf("proto: wrong wireType = %d for field What", wireType)

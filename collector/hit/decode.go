@@ -1,6 +1,7 @@
 package hit
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -119,7 +120,10 @@ func (r *reader) events(b *Beacon) error {
 
 // within puts an event's place before the field of its error.
 func within(err error, i int) error {
-	e := err.(*Error)
+	var e *Error
+	if !errors.As(err, &e) {
+		return err
+	}
 	if e.Field == "" {
 		e.Field = fmt.Sprintf("events[%d]", i)
 	} else {

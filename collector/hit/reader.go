@@ -70,7 +70,7 @@ func (r *reader) object(field string, take func(name string) error) error {
 
 // end refuses whatever follows the value that was read.
 func (r *reader) end() error {
-	if _, err := r.dec.ReadToken(); err != io.EOF {
+	if _, err := r.dec.ReadToken(); !errors.Is(err, io.EOF) {
 		return bad(r.root, "something follows the JSON")
 	}
 	return nil

@@ -158,9 +158,9 @@ func (s *Spool) run() {
 		// Pebble panics when it cannot rotate its log, and a fatal report ends this
 		// goroutine (see engineLog): in both cases whoever waits must hear of it.
 		if r := recover(); r != nil {
-			s.fail(fmt.Errorf("commit: %v", r))
+			_ = s.fail(fmt.Errorf("commit: %v", r)) // Err tells it
 		} else if !orderly {
-			s.fail(errors.New("commit: engine gave up"))
+			_ = s.fail(errors.New("commit: engine gave up")) // Err tells it
 		}
 	}()
 	for {

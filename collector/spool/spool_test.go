@@ -96,8 +96,8 @@ func TestARowNumberIsNeverGivenTwice(t *testing.T) {
 			mustClose(t, s)
 			return open(t, in(fs))
 		}},
-		{"after a power cut", func(t *testing.T, s *Spool, fs *vfs.MemFS) *Spool {
-			s, _ = reopen(t, fs)
+		{"after a power cut", func(t *testing.T, _ *Spool, fs *vfs.MemFS) *Spool {
+			s, _ := reopen(t, fs)
 			return s
 		}},
 	} {

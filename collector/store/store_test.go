@@ -155,7 +155,7 @@ func TestPlain(t *testing.T) {
 	if x, ok := errors.AsType[*clickhouse.Exception](err); !ok || x.Code != 47 {
 		t.Error("the exception is lost")
 	}
-	if store.Plain(nil) != nil || store.Plain(context.Canceled) != context.Canceled {
+	if store.Plain(nil) != nil || !errors.Is(store.Plain(context.Canceled), context.Canceled) {
 		t.Error("other errors do not stay as they are")
 	}
 }
