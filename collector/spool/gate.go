@@ -92,8 +92,8 @@ func (g *gate) wanted(shut bool) int64 {
 }
 
 // ballastSize is what can be given up at once when a write meets the full disk:
-// 64 MiB at the default reserve, four of Pebble's memtables.
-func (g *gate) ballastSize() int64 { return g.keep / 4 }
+// 64 MiB, four of Pebble's memtables, or less where the reserve is small.
+func (g *gate) ballastSize() int64 { return min(g.keep/4, maxBallast) }
 
 // look refreshes the free space and puts the ballast back when there is room.
 func (g *gate) look(now time.Time) {
@@ -114,7 +114,7 @@ func (g *gate) look(now time.Time) {
 	g.free = int64(min(usage.AvailBytes, 1<<62))
 	g.keep = g.reserve
 	if g.keep <= 0 {
-		g.keep = max(minReserve, int64(min(usage.TotalBytes/50, 1<<62)))
+		g.keep = min(max(minReserve, int64(min(usage.TotalBytes/50, 1<<62))), maxReserve)
 	}
 	if first {
 		_, err := g.fs.Stat(g.fs.PathJoin(g.dir, ballastName))

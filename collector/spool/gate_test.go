@@ -45,7 +45,7 @@ func TestTheLimitRefusesAndRecoversAfterRelease(t *testing.T) {
 	}
 }
 
-// On a disk of 100 GiB 2 % is more than 256 MiB; on one of 1 GiB it is less.
+// 2 % of a disk, but at least 256 MiB and at most 1 GiB.
 func TestAFullDiskRefuses(t *testing.T) {
 	const mib = 1 << 20
 	for _, test := range []struct {
@@ -55,7 +55,8 @@ func TestAFullDiskRefuses(t *testing.T) {
 		becomesFull  uint64
 		still, again uint64
 	}{
-		{name: "large disk", total: 100 << 30, becomesFull: 2047 * mib, still: 2500 * mib, again: 2561 * mib},
+		{name: "large disk", total: 4 << 40, becomesFull: 1023 * mib, still: 1200 * mib, again: 1281 * mib},
+		{name: "disk of 40 GiB", total: 40 << 30, becomesFull: 818 * mib, still: 1000 * mib, again: 1025 * mib},
 		{name: "small disk", total: 1 << 30, becomesFull: 255 * mib, still: 300 * mib, again: 321 * mib},
 		{name: "reserve as asked for", total: 1 << 30, reserve: 8 * mib, becomesFull: 7 * mib, still: 9 * mib, again: 11 * mib},
 	} {

@@ -49,7 +49,8 @@ type Options struct {
 	Limit int64
 
 	// Reserve is how many bytes of the disk are left free for everybody else;
-	// below it Append returns ErrFull. 0: 2 % of the disk, at least 256 MiB.
+	// below it Append returns ErrFull. 0: 2 % of the disk, at least 256 MiB and
+	// at most 1 GiB.
 	Reserve int64
 
 	// Version of this program. It is written down, so that an older program that
@@ -63,6 +64,8 @@ type Options struct {
 const (
 	defaultLimit = 10 << 30
 	minReserve   = 256 << 20
+	maxReserve   = 1 << 30 // 2 % of a large disk is more than anybody needs kept free
+	maxBallast   = 64 << 20
 )
 
 var (

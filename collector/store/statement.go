@@ -61,6 +61,9 @@ func parse(query string) (statement, error) {
 			return statement{}, errors.New("INTO OUTFILE is not for here: the answer goes to the output, redirect that")
 		}
 	}
+	if readsFiles(query, tokens) {
+		return statement{}, errors.New("file() is not for here: it reads the engine's own files past every grant")
+	}
 	s.text = query[tokens[0].start:tokens[len(tokens)-1].end]
 	for _, t := range tokens {
 		if t.text != "(" {
@@ -69,6 +72,27 @@ func parse(query string) (statement, error) {
 		}
 	}
 	return s, nil
+}
+
+// readsFiles reports whether the function file is called, or handed to APPLY.
+// ClickHouse has no grant for it: whoever may ask anything may read whatever the
+// engine can open, the quotes and salts that the reading user must not see among
+// it. The table function of that name does need a grant, and is refused here
+// too.
+func readsFiles(query string, tokens []token) bool {
+	for i, t := range tokens {
+		name := strings.Trim(query[t.start:t.end], "`\"")
+		if !strings.EqualFold(name, "file") || query[t.start] == '\'' {
+			continue
+		}
+		called := i+1 < len(tokens) && tokens[i+1].text == "("
+		applied := i > 0 && strings.EqualFold(tokens[i-1].text, "APPLY") ||
+			i > 1 && tokens[i-1].text == "(" && strings.EqualFold(tokens[i-2].text, "APPLY")
+		if called || applied {
+			return true
+		}
+	}
+	return false
 }
 
 // rows reports whether the answer of the statement can be selected from.

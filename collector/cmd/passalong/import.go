@@ -71,6 +71,9 @@ func importer(ctx context.Context, cfg *config.Config, log *slog.Logger) (send s
 	if !errors.Is(err, control.ErrNotRunning) {
 		return nil, nil, err
 	}
+	if len(cfg.Site) == 0 {
+		return nil, nil, fmt.Errorf("no serve runs on %s and no site is configured, so every line would be refused; give the --data-dir of serve, or --site", cfg.DataDir)
+	}
 	s, err := open(ctx, cfg, log)
 	if err != nil {
 		return nil, nil, err

@@ -150,7 +150,8 @@ func (s *stack) metrics() *metrics.Metrics {
 		}
 		st := s.out.loader.Stats()
 		return metrics.LoaderStats{
-			Batches: st.Batches, Rows: st.Rows, Retries: st.Retries, Lag: st.Lag, State: st.State,
+			Batches: st.Batches, Rows: st.Rows, Nodes: st.Nodes, Repaired: st.Repaired, Retries: st.Retries,
+			Quarantined: uint64(st.Quarantined), Lag: st.Lag, State: st.State,
 		}
 	})
 	if s.cfg.Clickhouse == "" {

@@ -53,6 +53,7 @@ type out struct {
 	err    error
 
 	engine *engine.Engine // nil with a DSN
+	dsn    string
 	db     *store.DB
 	loader *loader.Loader
 	reader string // DSN for reading
@@ -103,7 +104,7 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *stack, 
 	if err != nil {
 		return nil, fmt.Errorf("facts: %w", err)
 	}
-	s.intake = intake.New(intake.Options{Sites: s.sites, Enricher: enricher, Retention: cfg.Retention.Before})
+	s.intake = intake.New(intake.Options{Sites: s.sites, Enricher: enricher, Links: &links{stack: s}, Retention: cfg.Retention.Before})
 
 	ctx, s.stopOut = context.WithCancel(context.WithoutCancel(ctx)) // the way out ends in close, after the way in
 	s.out.up, s.out.failed = make(chan struct{}), make(chan struct{})
@@ -144,6 +145,11 @@ func (s *stack) load(ctx context.Context) {
 	}
 	s.out.loader = l
 	close(s.out.up)
+	s.ended.Add(1)
+	go func() {
+		defer s.ended.Done()
+		s.retain(ctx)
+	}()
 	if err := s.out.loader.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		s.log.Error("loader ended", "err", err)
 	}
@@ -163,6 +169,7 @@ func (s *stack) connect(ctx context.Context) (err error) {
 			return fmt.Errorf("clickhouse: %w", err)
 		}
 	}
+	s.out.dsn = dsn
 	for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {
 		if err = s.out.db.Wait(ctx); err == nil {
 			if err = applySchema(ctx, s.cfg, s.sites, dsn, s.log); err == nil {
@@ -199,6 +206,25 @@ func startEngine(ctx context.Context, cfg *config.Config, log *slog.Logger) (*en
 		Library: library, Dir: filepath.Join(cfg.DataDir, "clickhouse"), TCP: cfg.EmbeddedTCP, HTTP: cfg.EmbeddedHTTP,
 		Memory: int64(cfg.EmbeddedMemory), Logger: log,
 	})
+}
+
+// retain drops the months that are older than the retention, at the start and
+// then every six hours.
+func (s *stack) retain(ctx context.Context) {
+	tick := time.NewTicker(6 * time.Hour)
+	defer tick.Stop()
+	for {
+		if n, err := schema.Retain(ctx, s.out.dsn, s.cfg.Cluster, s.cfg.Retention.Before(time.Now())); err != nil && ctx.Err() == nil {
+			s.log.Warn("retention", "err", err)
+		} else if n > 0 {
+			s.log.Info("dropped what is older than the retention", "partitions", n)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // libraryPath is the configured engine or the bundled one.

@@ -1,0 +1,69 @@
+package schema
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+)
+
+// Retain drops the months that lie wholly before a moment: partitions of events
+// and texts at once, nodes of that time by a mutation. It returns how many
+// partitions went. Safe from several collectors and again and again; what a
+// month still has younger than before keeps the whole month.
+func Retain(ctx context.Context, dsn string, cluster string, before time.Time) (dropped int, err error) {
+	r, err := newRenderer(cluster)
+	if err != nil {
+		return 0, err
+	}
+	opt, err := clickhouse.ParseDSN(dsn)
+	if err != nil {
+		return 0, fmt.Errorf("read dsn: %w", err)
+	}
+	db := clickhouse.OpenDB(opt)
+	defer db.Close()
+
+	before = before.UTC()
+	first := time.Date(before.Year(), before.Month(), 1, 0, 0, 0, 0, time.UTC)
+	for _, table := range []struct{ database, name string }{{"passalong", "events"}, {"passalong_private", "texts"}} {
+		rows, err := db.QueryContext(ctx, `/* schema: Retain */
+SELECT DISTINCT partition FROM system.parts
+WHERE database = $1 AND table = $2 AND active AND toUInt32OrZero(partition) < $3
+ORDER BY partition`, table.database, r.local(table.name), first.Year()*100+int(first.Month()))
+		if err != nil {
+			return dropped, fmt.Errorf("old months of %s: %w", table.name, err)
+		}
+		var old []string
+		for rows.Next() {
+			var month string
+			if err = rows.Scan(&month); err != nil {
+				break
+			}
+			old = append(old, month)
+		}
+		rows.Close()
+		if err == nil {
+			err = rows.Err()
+		}
+		if err != nil {
+			return dropped, fmt.Errorf("old months of %s: %w", table.name, err)
+		}
+		for _, month := range old {
+			if _, err := db.ExecContext(ctx, fmt.Sprintf("ALTER TABLE %s.%s %s DROP PARTITION '%s'",
+				table.database, r.local(table.name), r.onCluster(), month)); err != nil {
+				return dropped, fmt.Errorf("drop %s of %s: %w", month, table.name, err)
+			}
+			dropped++
+		}
+	}
+	if dropped == 0 {
+		return 0, nil
+	}
+	// Nodes lie by token. What hung below a dropped one keeps origin and depth.
+	if _, err := db.ExecContext(ctx, fmt.Sprintf("ALTER TABLE passalong.%s %s DELETE WHERE time < toDateTime64('%s', 3, 'UTC')",
+		r.local("lineage"), r.onCluster(), first.Format("2006-01-02 15:04:05"))); err != nil {
+		return dropped, fmt.Errorf("delete old nodes: %w", err)
+	}
+	return dropped, nil
+}
