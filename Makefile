@@ -25,7 +25,7 @@ run: build ## build, start the collector with an example page, print where to op
 test: build tools $(SNIPPET) ## every test: snippet in Chromium, generated files, Go with the race detector and a real ClickHouse
 	cd snippet && npm test
 	$(MAKE) --no-print-directory check
-	PASSALONG_BIN=$(CURDIR)/bin/passalong go test -race -timeout 10m ./...
+	go test -race -timeout 10m ./...
 
 lint: $(SNIPPET) ## vet, golangci-lint (few rules, each with its reason), TypeScript
 	test -x bin/tools/golangci-lint || GOBIN=$(CURDIR)/bin/tools go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -37,10 +37,10 @@ bench: build ## the speed of each part, several runs each
 	go test -run '^$$' -bench . -benchmem -count 3 ./collector/... ./schema/...
 
 torture: build ## kills, faults and fuzzing, bounded to some minutes (TORTURE=long for more)
-	PASSALONG_BIN=$(CURDIR)/bin/passalong TORTURE=$(or $(TORTURE),short) go test -race -timeout 40m -count 1 ./collector/... ./schema/...
-	for target in $$(grep -rhoE '^func Fuzz[A-Za-z]+' --include '*_test.go' -l collector | sort -u); do \
-	  dir=$$(dirname $$target); for fuzz in $$(grep -hoE '^func Fuzz[A-Za-z]+' $$dir/*_test.go | sed 's/func //'); do \
-	    go test -run '^$$' -fuzz "^$$fuzz$$" -fuzztime $(if $(filter long,$(TORTURE)),120s,10s) ./$$dir || exit 1; done; done
+	TORTURE=$(or $(TORTURE),short) go test -race -timeout 40m -count 1 ./collector/... ./schema/...
+	for dir in $$(grep -rlE '^func Fuzz' --include '*_test.go' collector | xargs -n1 dirname | sort -u); do \
+	  for fuzz in $$(grep -hoE '^func Fuzz[A-Za-z]+' $$dir/*_test.go | sed 's/func //'); do \
+	    go test -run '^$$' -fuzz "^$$fuzz\$$" -fuzztime $(if $(filter long,$(TORTURE)),120s,10s) -fuzzminimizetime 1x ./$$dir || exit 1; done; done
 
 generate: tools $(SNIPPET) ## everything that is made from something else and committed
 	go generate ./...
