@@ -18,7 +18,7 @@ import (
 func parse(t *testing.T, file string, args ...string) (*config.Config, error) {
 	t.Helper()
 	var cli struct {
-		File kong.ConfigFlag `name:"config"`
+		File config.File `name:"config"`
 		config.Config
 	}
 	var out bytes.Buffer
@@ -132,16 +132,41 @@ id = "shop.example"
 	}
 }
 
+func TestEmptyListsInTheFile(t *testing.T) {
+	c, err := parse(t, "site = []\ntrusted-proxies = []\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Site) != 0 || len(c.TrustedProxies) != 0 {
+		t.Errorf("got sites %v, proxies %v, want none: the file beats the default", c.Site, c.TrustedProxies)
+	}
+}
+
 func TestErrorsSayWhatToWrite(t *testing.T) {
 	for _, c := range []struct {
 		name, file string
 		args       []string
 		want       string
 	}{
-		{"unknown key", "flush-intervall = \"1s\"", nil, `no setting "flush-intervall", did you mean "flush-interval"?`},
+		{"unknown key", "flush-intervall = \"1s\"", nil, `passalong.toml: no setting "flush-intervall", did you mean "flush-interval"?`},
 		{"unknown flag", "", []string{"--listne", ":1"}, "--listen"},
-		{"unknown key of a site", "[[site]]\nid=\"a\"\ntimezon=\"UTC\"", nil, `did you mean "timezone"?`},
-		{"broken file", "listen = \n", nil, "line 1"},
+		{"unknown key of a site", "[[site]]\nid=\"a.example\"\ntimezon=\"UTC\"", nil,
+			`passalong.toml: [[site]] "a.example" has no setting "timezon", did you mean "timezone"?`},
+		{"a site without id", "[[site]]\nid=\"a\"\n[[site]]\nquotes=true", nil, "passalong.toml: [[site]] number 2 has no id"},
+		{"a site's quotes in words", "[[site]]\nid=\"a\"\nquotes=\"yes\"", nil, `passalong.toml: [[site]] "a" has a wrong quotes: it is true or false`},
+		{"a site's only domain without a list", "[[site]]\nid=\"a\"\ndomains=\"a\"", nil, `passalong.toml: [[site]] "a" has a wrong domains: it is a list of hosts`},
+		{"a site that is a number", "site = 5", nil, "passalong.toml: site: takes a text"},
+		{"a site in a list that is a number", "site = [5]", nil, "passalong.toml: site: takes a list of texts"},
+		{"a site in a list without name", "site = [\"=a\"]", nil, `passalong.toml: site: "=a" names no site`},
+		{"broken file", "privacy = \"full\"\nlisten = \n", nil, "passalong.toml: line 2"},
+		{"size in the file", "spool-limit = \"lots\"", nil, `passalong.toml: spool-limit: "lots" is no size; write 10GiB`},
+		{"bare duration in the file", "flush-interval = 5", nil, `passalong.toml: flush-interval: "5" is no duration; write 1s`},
+		{"bare span in the file", "retention = 25", nil, `passalong.toml: retention: "25" is no span; write 25 months`},
+		{"level in the file", "privacy = \"none\"", nil, `passalong.toml: privacy: "none" is none of full, strict, consent`},
+		{"half a row in the file", "flush-rows = 1.5", nil, "passalong.toml: flush-rows: "},
+		{"two addresses in the file", "listen = [\":1\", \":2\"]", nil, "passalong.toml: listen: takes one value, not a list"},
+		{"a switch for an address", "listen = true", nil, "passalong.toml: listen: takes a text or a number"},
+		{"a range in the file", "trusted-proxies = [\"10.0.0.0/40\"]", nil, "passalong.toml: trusted-proxies: \"10.0.0.0/40\" is no address range"},
 		{"size", "", []string{"--spool-limit", "lots"}, "write 10GiB"},
 		{"rate", "", []string{"--rate-limit", "fast"}, "write 50/s burst 200"},
 		{"rate of nothing", "", []string{"--rate-limit", "NaN/s"}, "write 50/s burst 200"},
@@ -150,11 +175,13 @@ func TestErrorsSayWhatToWrite(t *testing.T) {
 		{"level", "", []string{"--privacy", "none"}, "full"},
 		{"path", "", []string{"--script-path", "passalong.js"}, "no path like /name"},
 		{"too little memory", "", []string{"--embedded-memory", "1MiB"}, "at least 256MiB"},
-		{"missing file", "", []string{"--config", "/nonexistent.toml"}, "nonexistent"},
+		{"missing file", "", []string{"--config", "/nonexistent.toml"}, "config: open /nonexistent.toml: no such file"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if _, err := parse(t, c.file, c.args...); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want …%s…", err, c.want)
+			} else if strings.Contains(err.Error(), "interface {}") || strings.Contains(err.Error(), "config.S") {
+				t.Errorf("got %v, which speaks of Go", err)
 			}
 		})
 	}

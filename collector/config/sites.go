@@ -1,9 +1,11 @@
 package config
 
 import (
-	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,27 +45,101 @@ func (s *SiteSpec) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// UnmarshalJSON reads an entry of the file: a string as above, or a table.
+// UnmarshalJSON reads what siteEntries made: kong hands a list on as JSON.
 func (s *SiteSpec) UnmarshalJSON(text []byte) error {
-	if text[0] == '"' {
-		var one string
-		if err := json.Unmarshal(text, &one); err != nil {
-			return err
-		}
-		return s.UnmarshalText([]byte(one))
-	}
 	type plain SiteSpec
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode((*plain)(s)); err != nil {
-		if _, key, ok := strings.Cut(err.Error(), `unknown field "`); ok {
-			key = strings.TrimSuffix(key, `"`)
-			return fmt.Errorf("[[site]] has no setting %q%s", key, hint(key, []string{"id", "domains", "privacy", "quotes", "timezone", "currency", "alert"}))
+	return json.Unmarshal(text, (*plain)(s))
+}
+
+// siteEntries reads `site` of the file: a text as of a flag, a list of such
+// texts, or the `[[site]]` tables.
+func siteEntries(value any) (any, error) {
+	var sites []any // what kong takes for a list
+	switch v := value.(type) {
+	case string:
+		return v, nil
+	case []any:
+		for _, entry := range v {
+			var s SiteSpec
+			var err error
+			switch entry := entry.(type) {
+			case string:
+				err = s.UnmarshalText([]byte(entry))
+			case map[string]any:
+				err = s.table(entry)
+			default:
+				err = errors.New("takes a list of texts, or [[site]] tables")
+			}
+			if err != nil {
+				return nil, fmt.Errorf("site: %w", err)
+			}
+			sites = append(sites, s)
 		}
-		return fmt.Errorf("[[site]]: %w", err)
+	case []map[string]any:
+		for i, table := range v {
+			var s SiteSpec
+			if err := s.table(table); err != nil {
+				if s.ID == "" {
+					return nil, fmt.Errorf("[[site]] number %d %w", i+1, err)
+				}
+				return nil, fmt.Errorf("[[site]] %q %w", s.ID, err)
+			}
+			sites = append(sites, s)
+		}
+	default:
+		return nil, errors.New("site: takes a text, a list of texts, or [[site]] tables")
+	}
+	return sites, nil
+}
+
+// table reads one `[[site]]`. Its error goes on from the site's name, which is
+// set whenever it was written.
+func (s *SiteSpec) table(table map[string]any) error {
+	s.ID, _ = table["id"].(string)
+	for _, key := range slices.Sorted(maps.Keys(table)) {
+		value, ok := table[key], true
+		want := "a text"
+		switch key {
+		case "id":
+			_, ok = value.(string)
+		case "domains":
+			want = "a list of hosts"
+			var list []any
+			list, ok = value.([]any)
+			for _, one := range list {
+				host, text := one.(string)
+				ok = ok && text
+				s.Domains = append(s.Domains, host)
+			}
+		case "privacy":
+			s.Privacy, ok = value.(string)
+		case "quotes":
+			want = "true or false"
+			s.Quotes, ok = value.(bool)
+		case "timezone":
+			s.Timezone, ok = value.(string)
+		case "currency":
+			s.Currency, ok = value.(string)
+		case "alert":
+			want = "written as [[site.alert]]"
+			var alerts []map[string]any
+			alerts, ok = value.([]map[string]any)
+			for _, alert := range alerts {
+				raw, err := json.Marshal(alert)
+				if err != nil {
+					return fmt.Errorf("has an alert that is no table of plain values: %w", err)
+				}
+				s.Alert = append(s.Alert, raw)
+			}
+		default:
+			return fmt.Errorf("has no setting %q%s", key, hint(key, []string{"id", "domains", "privacy", "quotes", "timezone", "currency", "alert"}))
+		}
+		if !ok {
+			return fmt.Errorf("has a wrong %s: it is %s", key, want)
+		}
 	}
 	if s.ID == "" {
-		return fmt.Errorf("[[site]] without id")
+		return errors.New("has no id")
 	}
 	return nil
 }

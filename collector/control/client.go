@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -79,9 +81,10 @@ func (c *Client) Flush(ctx context.Context) error {
 // meanwhile, until the summary is there: it is decoded into what summary
 // points to. When ctx ends, so does the import over there.
 func (c *Client) Import(ctx context.Context, r io.Reader, progress func(Progress), summary any) error {
-	res, err := c.do(ctx, "POST", "/import", r)
+	lines := &source{Reader: r}
+	res, err := c.do(ctx, "POST", "/import", lines)
 	if err != nil {
-		return err
+		return lines.ended(ctx, err)
 	}
 	defer func() { _ = res.Body.Close() }()
 	decoder := json.NewDecoder(bufio.NewReader(res.Body))
@@ -89,10 +92,8 @@ func (c *Client) Import(ctx context.Context, r io.Reader, progress func(Progress
 		var m message
 		err := decoder.Decode(&m)
 		switch {
-		case errors.Is(err, io.EOF):
-			return errors.New("import: serve ended before the summary; the same file again adds only what is missing")
 		case err != nil:
-			return fmt.Errorf("import: %w", err)
+			return lines.ended(ctx, fmt.Errorf("import: %w", err))
 		case m.Error != "":
 			return fmt.Errorf("import: %s", m.Error)
 		case m.Summary != nil:
@@ -104,6 +105,53 @@ func (c *Client) Import(ctx context.Context, r io.Reader, progress func(Progress
 			progress(*m.Progress)
 		}
 	}
+}
+
+// A source is the file being sent. It remembers why it could not be read on:
+// net/http reports that, too, as a connection that is lost.
+type source struct {
+	io.Reader
+	closed atomic.Bool
+	failed atomic.Pointer[error]
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) && !s.closed.Load() {
+		s.failed.CompareAndSwap(nil, &err)
+	}
+	return n, err
+}
+
+// Close is called by net/http, which gives up the file with its connection.
+func (s *source) Close() error {
+	s.closed.Store(true)
+	if c, ok := s.Reader.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
+}
+
+// ended puts why an import came to no summary into words for its command.
+func (s *source) ended(ctx context.Context, err error) error {
+	switch failed := s.failed.Load(); {
+	case ctx.Err() != nil:
+		return fmt.Errorf("import: %w", ctx.Err())
+	case failed != nil:
+		return fmt.Errorf("import: read the lines: %w", *failed)
+	case lost(err):
+		return errors.New("import: serve ended before the summary; the same file again adds only what is missing")
+	}
+	return err
+}
+
+// lost tells whether the other side is gone. The kernel says so in several ways,
+// depending on what was under way: reading, sending, or lines not yet read over
+// there.
+func lost(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
+		errors.Is(err, net.ErrClosed) // net/http saw one of these first, and closed
 }
 
 // do sends a request and turns a refusal into an error.

@@ -2,7 +2,6 @@ package control
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -207,34 +206,70 @@ func TestStopEndsAnImport(t *testing.T) {
 	}
 }
 
-// Killed in the middle of an import, serve leaves its command an error and not
-// a summary.
+// endless is a file that goes on as long as somebody reads.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = '\n'
+	}
+	return len(p), nil
+}
+
+// Killed in the middle of an import, serve leaves its command no summary, but a
+// sentence that says what to do. What the kernel reports depends on the moment.
 func TestServeThatDiesIsNoSummary(t *testing.T) {
-	dir := t.TempDir()
-	ln, err := net.Listen("unix", filepath.Join(dir, socketName))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = ln.Close() }()
-	go func() {
-		for {
-			c, err := ln.Accept()
+	const answer = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{\"progress\":{}}\n"
+	for _, c := range []struct {
+		name   string
+		file   io.Reader
+		answer string
+	}{
+		{"after the whole file", strings.NewReader(""), answer},
+		{"after the whole file, in the middle of an answer", strings.NewReader(""), answer + `{"prog`},
+		{"in the middle of a chunk", strings.NewReader(""), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n{"},
+		{"before any answer", strings.NewReader(""), ""},
+		{"in the middle of the file", endless{}, answer},
+		{"in the middle of the file, before any answer", endless{}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			ln, err := net.Listen("unix", filepath.Join(dir, socketName))
 			if err != nil {
-				return
+				t.Fatal(err)
 			}
-			head := make([]byte, 1)
-			if _, err := c.Read(head); err == nil {
-				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{\"progress\":{}}\n")
+			defer func() { _ = ln.Close() }()
+			go func() {
+				for {
+					conn, err := ln.Accept()
+					if err != nil {
+						return
+					}
+					head := make([]byte, 1)
+					if _, err := conn.Read(head); err == nil {
+						_, _ = io.WriteString(conn, c.answer)
+					}
+					_ = conn.Close() // with the rest unread: a reset
+				}
+			}()
+			client, err := Dial(dir)
+			if err != nil {
+				t.Fatal(err)
 			}
-			_ = c.Close()
-		}
-	}()
-	c, err := Dial(dir)
-	if err != nil {
-		t.Fatal(err)
+			defer func() { _ = client.Close() }()
+			err = client.Import(context.Background(), c.file, nil, new(int))
+			if err == nil || err.Error() != "import: serve ended before the summary; the same file again adds only what is missing" {
+				t.Errorf("%v", err)
+			}
+		})
 	}
-	defer func() { _ = c.Close() }()
-	if err := c.Import(context.Background(), bytes.NewReader(nil), nil, new(int)); err == nil {
-		t.Error("no error")
+}
+
+// A file that is cut off, as a compressed one may be, is no fault of serve.
+func TestFileCutOffIsNotServesEnd(t *testing.T) {
+	c := serve(t, t.TempDir(), Handlers{Import: count})
+	file := io.MultiReader(strings.NewReader("line\n"), iotest.ErrReader(io.ErrUnexpectedEOF))
+	if err := c.Import(context.Background(), file, nil, new(counted)); err == nil || !strings.HasPrefix(err.Error(), "import: read the lines: ") {
+		t.Errorf("%v", err)
 	}
 }

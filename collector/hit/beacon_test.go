@@ -78,7 +78,10 @@ func TestSection4(t *testing.T) {
 		{"a seq too large", fields{"seq": "4294967296"}, 400, "seq"},
 		{"seq below 0", fields{"seq": "-1"}, 400, "seq"},
 		{"seq a fraction", fields{"seq": "1.5"}, 400, "seq"},
-		{"seq with an exponent", fields{"seq": "1e2"}, 400, "seq"},
+		{"seq with an exponent", fields{"seq": "1e2"}, 204, ""},
+		{"seq with a fraction of nothing", fields{"seq": "5.0"}, 204, ""},
+		{"seq with an exponent too large", fields{"seq": "1e10"}, 400, "seq"},
+		{"seq with an exponent that leaves a fraction", fields{"seq": "15e-1"}, 400, "seq"},
 		{"seq a text", fields{"seq": `"1"`}, 400, "seq"},
 
 		{"a via that verifies", fields{"via": q(via)}, 204, ""},
@@ -98,8 +101,10 @@ func TestSection4(t *testing.T) {
 		{"language a list", fields{"language": `["fr"]`}, 400, "language"},
 		{"zone a number", fields{"zone": "1"}, 400, "zone"},
 		{"width", fields{"width": "390"}, 204, ""},
-		{"width of a wall", fields{"width": "65536"}, 400, "width"},
+		{"width of a wall", fields{"width": "65536"}, 204, ""},
+		{"width of a zoomed window", fields{"width": "390.5"}, 204, ""},
 		{"width below 0", fields{"width": "-1"}, 400, "width"},
+		{"width a text", fields{"width": `"390"`}, 400, "width"},
 		{"canonical a number", fields{"canonical": "1"}, 400, "canonical"},
 		{"author a list", fields{"author": `["A"]`}, 400, "author"},
 		{"section an object", fields{"section": `{}`}, 400, "section"},
@@ -134,7 +139,11 @@ func TestSection4(t *testing.T) {
 		{"an age of a day", event(fields{"type": `"view"`, "age": "86400000"}), 204, ""},
 		{"an age over a day", event(fields{"type": `"view"`, "age": "86400001"}), 400, "events[0].age"},
 		{"an age beyond all integers", event(fields{"type": `"view"`, "age": "99999999999999999999"}), 400, "events[0].age"},
-		{"an age with a fraction", event(fields{"type": `"view"`, "age": "0.5"}), 400, "events[0].age"},
+		{"an age with a fraction", event(fields{"type": `"view"`, "age": "0.5"}), 204, ""},
+		{"an age of a day with a fraction of nothing", event(fields{"type": `"view"`, "age": "86400000.0"}), 204, ""},
+		{"an age a fraction over a day", event(fields{"type": `"view"`, "age": "86400000.1"}), 400, "events[0].age"},
+		{"an age a fraction below 0", event(fields{"type": `"view"`, "age": "-0.1"}), 400, "events[0].age"},
+		{"an age beyond all exponents", event(fields{"type": `"view"`, "age": "1e99999999999"}), 400, "events[0].age"},
 		{"age a text", event(fields{"type": `"view"`, "age": `"0"`}), 400, "events[0].age"},
 
 		{"view: hash written", event(fields{"type": `"view"`, "age": "0", "hash": `"written"`}), 204, ""},
@@ -158,12 +167,15 @@ func TestSection4(t *testing.T) {
 		{"share by no channel", event(fields{"type": `"share"`, "age": "0", "channel": `"pigeon"`, "token": q(share)}), 400, "events[0].channel"},
 		{"share without token", event(fields{"type": `"share"`, "age": "0", "channel": `"sheet"`}), 400, "events[0].token"},
 		{"share with a token that does not verify", event(fields{"type": `"share"`, "age": "0", "channel": `"sheet"`, "token": q("x" + share[1:])}), 400, "events[0].token"},
+		{"share with the view's token", event(fields{"type": `"share"`, "age": "0", "channel": `"sheet"`, "token": q(view)}), 400, "events[0].token"},
+		{"share with the view's token, the second of two", fields{"events": `[{"type":"view","age":0},{"type":"share","age":0,"channel":"copy","token":` + q(view) + `}]`}, 400, "events[1].token"},
 		{"share of no outcome", event(fields{"type": `"share"`, "age": "0", "channel": `"sheet"`, "token": q(share), "outcome": `"sent"`}), 400, "events[0].outcome"},
 
 		{"engage", event(fields{"type": `"engage"`, "age": "0", "visible": "0", "scroll": "100"}), 204, ""},
 		{"engage without visible", event(fields{"type": `"engage"`, "age": "0", "scroll": "1"}), 400, "events[0].visible"},
 		{"engage: visible below 0", event(fields{"type": `"engage"`, "age": "0", "visible": "-1"}), 400, "events[0].visible"},
 		{"engage: visible for a year", event(fields{"type": `"engage"`, "age": "0", "visible": "31536000000"}), 400, "events[0].visible"},
+		{"engage: scroll a fraction over 100", event(fields{"type": `"engage"`, "age": "0", "visible": "1", "scroll": "100.4"}), 400, "events[0].scroll"},
 		{"engage: scroll over 100", event(fields{"type": `"engage"`, "age": "0", "visible": "1", "scroll": "101"}), 400, "events[0].scroll"},
 
 		{"convert by name alone", event(fields{"type": `"convert"`, "age": "0", "name": `"subscribe"`}), 204, ""},
@@ -189,6 +201,7 @@ func TestSection4(t *testing.T) {
 		{"answer by no channel", event(fields{"type": `"answer"`, "age": "0", "source": `"person"`, "channel": `"sheet"`}), 400, "events[0].channel"},
 		{"answer: mood over 1", event(fields{"type": `"answer"`, "age": "0", "source": `"self"`, "mood": "2"}), 400, "events[0].mood"},
 		{"answer: mood below -1", event(fields{"type": `"answer"`, "age": "0", "source": `"self"`, "mood": "-2"}), 400, "events[0].mood"},
+		{"answer: a mood with a fraction of nothing", event(fields{"type": `"answer"`, "age": "0", "source": `"self"`, "mood": "-1.0"}), 204, ""},
 		{"answer: half a mood", event(fields{"type": `"answer"`, "age": "0", "source": `"self"`, "mood": "0.5"}), 400, "events[0].mood"},
 		{"answer: a text of 500 characters", event(fields{"type": `"answer"`, "age": "0", "source": `"self"`, "text": wide(500)}), 204, ""},
 		{"answer: a text of 501 characters", event(fields{"type": `"answer"`, "age": "0", "source": `"self"`, "text": wide(501)}), 400, "events[0].text"},
@@ -343,6 +356,18 @@ func TestPrivacyLevels(t *testing.T) {
 					t.Errorf("answer %d %q, want %d %q", got, f, want, field)
 				}
 			})
+		}
+	}
+}
+
+// At a site that counts after consent a share is as much a node as at a full
+// one.
+func TestShareAtAConsentSiteHasATokenOfItsOwn(t *testing.T) {
+	for sent, want := range map[string]int{share: 204, view: 400} {
+		body := event(fields{"type": `"share"`, "age": "0", "channel": `"sheet"`, "token": q(sent)}).plus("privacy", `"consent"`)
+		_, err := accept(plain.with(body), news(t, site.Consent), "")
+		if got, field := code(t, err); got != want || want == 400 && field != "events[0].token" {
+			t.Errorf("token %s: answer %d %q, want %d", sent, got, field, want)
 		}
 	}
 }

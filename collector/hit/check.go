@@ -38,6 +38,9 @@ func (b *Beacon) Check(s *site.Site, origin string, now time.Time) error {
 	}
 	for i := range b.Events {
 		e := &b.Events[i]
+		if e.Type == "share" && e.Token == b.View && s.Privacy != site.Strict {
+			return within(bad("token", "the view's own; each share has one of its own"), i)
+		}
 		if !s.Quotes || s.Privacy == site.Strict {
 			e.Quote = ""
 		}

@@ -64,7 +64,7 @@ func (r *reader) beacon(b *Beacon, name string) error {
 	case "zone":
 		return r.cut(name, &b.Zone, maxZone)
 	case "width":
-		return r.natural(name, &b.Width, maxWidth)
+		return r.capped(name, &b.Width, maxWidth)
 	case "canonical":
 		if err := r.str(name, &b.Canonical); err != nil {
 			return err

@@ -63,7 +63,7 @@ func (r *reader) event(e *Event) error {
 
 func (r *reader) milliseconds(field string, to *time.Duration, high int64) error {
 	n := int64(-1)
-	if err := r.whole(field, &n, 0, high); err != nil || n < 0 {
+	if err := r.rounded(field, &n, high); err != nil || n < 0 {
 		return err
 	}
 	*to = time.Duration(n) * time.Millisecond

@@ -73,8 +73,9 @@ func DecodeLine(line []byte) (*Line, error) {
 type lineReader struct {
 	*reader
 	*Line
-	ip   string
-	link LinkHit // becomes Link when it has a token: a method or purpose alone says nothing
+	ip    string
+	agent bool    // was sent, and be it empty: some clients have none
+	link  LinkHit // becomes Link when it has a token: a method or purpose alone says nothing
 }
 
 func (w *lineReader) field(name string) error {
@@ -84,6 +85,10 @@ func (w *lineReader) field(name string) error {
 	case "ip":
 		return w.str(name, &w.ip)
 	case "agent":
+		if w.null() {
+			return nil
+		}
+		w.agent = true
 		return w.cut(name, &w.Agent, maxAgent)
 	case "package":
 		return w.cut(name, &w.Package, maxPackage)
@@ -167,6 +172,9 @@ func (w *lineReader) shape() error {
 	address, err := netip.ParseAddr(w.ip)
 	if err != nil {
 		return bad("ip", "not an address")
+	}
+	if !w.agent {
+		return bad("agent", "missing")
 	}
 	// As a socket would give it: one form for IPv4, no zone of somebody's machine.
 	w.Address = address.Unmap().WithZone("")

@@ -1,16 +1,8 @@
 package hit
 
-import (
-	"bytes"
-	"strconv"
-)
-
 const (
 	places = 4           // decimal places kept: ten-thousandths
 	maxSum = 1e9*1e4 - 1 // the largest value below 1e9
-
-	// huge is an exponent beyond the digits of any body: nothing, or far too much.
-	huge = 1 << 20
 )
 
 // money reads a number 0 ≤ v < 1e9 into ten-thousandths.
@@ -32,25 +24,7 @@ func (r *reader) money(field string, to *int64) error {
 // the fourth place round half up, so that what JavaScript makes of 0.1 + 0.2 is
 // 0.3. False below 0 or from 1e9 on.
 func tenThousandths(number []byte) (int64, bool) {
-	mantissa, exponent := number, 0
-	if i := bytes.IndexAny(number, "eE"); i >= 0 {
-		mantissa = number[:i]
-		var err error
-		if exponent, err = strconv.Atoi(string(number[i+1:])); err != nil || exponent > huge || exponent < -huge {
-			exponent = huge
-			if number[i+1] == '-' {
-				exponent = -huge
-			}
-		}
-	}
-	mantissa, negative := bytes.CutPrefix(mantissa, []byte("-"))
-	whole, fraction, _ := bytes.Cut(mantissa, []byte("."))
-	point := len(whole) + exponent // how many digits stand before the decimal point
-	digits := append(append(make([]byte, 0, 32), whole...), fraction...)
-	for len(digits) > 0 && digits[0] == '0' {
-		digits = digits[1:]
-		point--
-	}
+	digits, point, negative := digits(number)
 	if len(digits) == 0 {
 		return 0, true // also −0
 	}

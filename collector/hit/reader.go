@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"sync"
 	"unicode/utf8"
 
@@ -167,33 +166,6 @@ func (r *reader) boolean(field string, to *bool) error {
 	return nil
 }
 
-// whole reads an integer from low to high into to.
-func (r *reader) whole(field string, to *int64, low, high int64) error {
-	raw, err := r.number(field)
-	if raw == nil || err != nil {
-		return err
-	}
-	n, err := strconv.ParseInt(string(raw), 10, 64)
-	if errors.Is(err, strconv.ErrSyntax) {
-		return bad(field, "not a whole number")
-	}
-	if err != nil || n < low || n > high {
-		return bad(field, fmt.Sprintf("not from %d to %d", low, high))
-	}
-	*to = n
-	return nil
-}
-
-// natural is whole for the unsigned fields, which begin at 0.
-func (r *reader) natural(field string, to *uint32, high int64) error {
-	n := int64(*to)
-	if err := r.whole(field, &n, 0, high); err != nil {
-		return err
-	}
-	*to = uint32(n)
-	return nil
-}
-
 // number reads a number as it is written; nil for null.
 func (r *reader) number(field string) ([]byte, error) {
 	raw, err := r.value(field)
@@ -204,6 +176,10 @@ func (r *reader) number(field string) ([]byte, error) {
 		return nil, bad(field, "not a number")
 	}
 	return raw, nil
+}
+
+func outside(field string, low, high int64) *Error {
+	return bad(field, fmt.Sprintf("not from %d to %d", low, high))
 }
 
 // piece is the text that raw, the value just read, stands for.

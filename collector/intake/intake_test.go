@@ -37,6 +37,9 @@ type made map[string]string
 
 func (m made) Find(token string) (site, page string, ok bool) {
 	page, ok = m[token]
+	if strings.HasPrefix(page, "https://ask.example/") {
+		return "ask.example", page, ok
+	}
 	return "news.example", page, ok
 }
 
@@ -51,7 +54,12 @@ func newIntake(t testing.TB, saltErr error, links Links) *Intake {
 		t.Fatal(err)
 	}
 	quiet.Privacy = site.Strict
-	sites, err := site.NewSet(news, quiet)
+	asking, err := site.New("ask.example", "ask.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asking.Privacy = site.Consent
+	sites, err := site.NewSet(news, quiet, asking)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +177,7 @@ func TestFaultIsNoRefusal(t *testing.T) {
 	if _, refused := errors.AsType[*hit.Error](err); refused || !errors.Is(err, broken) {
 		t.Errorf("error %v, want the salt's", err)
 	}
-	_, err = in.Import().Line([]byte(`{"time":"2026-10-01T12:00:00Z","ip":"203.0.113.7","link":"`+link+`"}`), noon)
+	_, err = in.Import().Line([]byte(`{"time":"2026-10-01T12:00:00Z","ip":"203.0.113.7","agent":"","link":"`+link+`"}`), noon)
 	if _, refused := errors.AsType[*hit.Error](err); refused || !errors.Is(err, broken) {
 		t.Errorf("error %v, want the salt's", err)
 	}
@@ -177,6 +185,7 @@ func TestFaultIsNoRefusal(t *testing.T) {
 
 func TestLines(t *testing.T) {
 	other := token.New(noon, [6]byte{8, 8, 8, 8, 8, 8})
+	unasked := token.New(noon, [6]byte{7, 7, 7, 7, 7, 7})
 	head := `{"time":"2026-10-01T11:00:00Z","ip":"203.0.113.7","agent":"` + iphone + `"`
 	birth := func(token string) string {
 		return `{"time":"2026-10-01T11:00:00Z","new_link":{"token":"` + token + `","site":"news.example","page":"https://news.example/a"}}`
@@ -208,10 +217,14 @@ func TestLines(t *testing.T) {
 		{"a prefetch", []string{head + `,"link":"` + link + `","purpose":"prefetch"}`}, "-", ""},
 		{"a prerender", []string{head + `,"link":"` + link + `","purpose":"prefetch;prerender"}`}, "-", ""},
 		{"a request with a privacy signal", []string{head + `,"gpc":true,"link":"` + link + `"}`}, "-", ""},
+		{"a request at a site that asks first", []string{head + `,"link":"` + unasked + `"}`}, "-", ""},
+		{"a request by a preview at a site that asks first", []string{strings.Replace(head, iphone, preview, 1) + `,"link":"` + unasked + `"}`}, "-", ""},
+		{"a request without agent", []string{`{"time":"2026-10-01T11:00:00Z","ip":"203.0.113.7","link":"` + link + `"}`}, "", "agent"},
+		{"a request with an empty agent", []string{strings.Replace(head, iphone, "", 1) + `,"link":"` + link + `"}`}, "unfurl", ""},
 		{"no line", []string{`{}`}, "", "time"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			im := newIntake(t, nil, made{link: "https://news.example/a"}).Import()
+			im := newIntake(t, nil, made{link: "https://news.example/a", unasked: "https://ask.example/a"}).Import()
 			var events []*event.Event
 			var err error
 			for _, l := range c.lines {

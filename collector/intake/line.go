@@ -8,6 +8,7 @@ import (
 	"github.com/passalong/passalong/collector/enrich"
 	"github.com/passalong/passalong/collector/event"
 	"github.com/passalong/passalong/collector/hit"
+	"github.com/passalong/passalong/collector/site"
 )
 
 // ahead is how far a line may lie before the real clock (contract, section 1).
@@ -120,6 +121,9 @@ func (in *Import) request(l *hit.Line) ([]*event.Event, error) {
 	s := o.Sites[at.site]
 	if !known || s == nil {
 		return nil, &hit.Error{Field: "link", Problem: "unknown link"}
+	}
+	if s.Privacy == site.Consent {
+		return nil, nil // a link is followed before anybody could consent
 	}
 	get := hit.Event{Type: "open", Token: l.Link.Token}
 	fetcher := o.Enricher.Agent(l.Agent)

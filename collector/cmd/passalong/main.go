@@ -49,7 +49,7 @@ type streams struct {
 
 // cli is the command line. The settings are valid for every command.
 type cli struct {
-	File kong.ConfigFlag `name:"config" placeholder:"FILE" help:"A TOML file of settings. Flags and PASSALONG_* variables beat it."`
+	File config.File `name:"config" placeholder:"FILE" help:"A TOML file of settings. Flags and PASSALONG_* variables beat it."`
 	config.Config
 
 	Serve   serveCmd   `cmd:"" help:"Run the collector."`
