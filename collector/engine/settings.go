@@ -43,7 +43,7 @@ func newSettings(e *Engine) settings {
 		Users:   filepath.Join(e.o.Dir, "users.xml"),
 		Memory:  e.o.Memory,
 		// The rest stays for inserts, so that a heavy report cannot stop them.
-		ReaderMemory:  e.o.Memory / 2,
+		ReaderMemory:  e.o.Memory / 4 * 3,
 		CollectorHash: sha256Hex(e.passwords.collector),
 		ReaderHash:    sha256Hex(e.passwords.reader),
 		Database:      e.o.Database,

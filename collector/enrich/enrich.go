@@ -133,6 +133,7 @@ func (e *Enricher) Events(b *hit.Beacon, s *site.Site, r Request, generation int
 		ev.Language, ev.Zone, ev.Width = b.Language, b.Zone, b.Width
 		ev.Referrer, ev.ReferrerKind, ev.ReferrerChannel = from.referrer, from.kind, from.channel
 		ev.App, ev.PackageChannel = app, packageChannel
+		ev.Packaged = r.Package != "" && r.Package != "XMLHttpRequest" // which a page's own library sends
 		ev.Country, ev.Region = country, region
 		ev.Device, ev.Os, ev.Browser, ev.BrowserMajor = v.Device, v.OS, v.Browser, v.Major
 		ev.UtmSource, ev.UtmMedium, ev.UtmCampaign, ev.Clickid = c.source, c.medium, c.name, c.clickid

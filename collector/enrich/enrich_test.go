@@ -276,6 +276,9 @@ func TestEvidenceOrder(t *testing.T) {
 			b, r := beacon(), request()
 			b.App, r.Package, r.Agent = c.hint, c.pkg, c.agent
 			got := events(t, e, b, site0, r)[0]
+			if want := c.pkg != "" && c.name != "a page's own library"; got.Packaged != want {
+				t.Errorf("packaged %t, want %t", got.Packaged, want)
+			}
 			if got.App != c.app || got.PackageChannel != c.byPackage {
 				t.Errorf("app %q by package %q, want %q, %q", got.App, got.PackageChannel, c.app, c.byPackage)
 			}

@@ -17,6 +17,10 @@ type Store interface {
 	// Awaited says whether stored nodes wait for this token (Pending). A true
 	// too many costs a look; one too few is left to Repair.
 	Awaited(key Key) bool
+	// Consented returns the consented ids of these views, as far as they have
+	// one: of each the one that was received first. What is not yet stored as
+	// a node counts too.
+	Consented(ctx context.Context, views []Consent) (map[Key]string, error)
 }
 
 // By says what the keys of Store.Nodes are compared with.
@@ -42,6 +46,8 @@ type Doubt struct {
 	Trees    []Key // trees decided anew: a node may have been hung into one by its old origin
 	Tokens   []Key // stored nodes decided anew, perhaps from what was old by then
 	Replaced []Key // tokens of which an earlier birth came to light: a node may have been hung below the later one
+
+	Consents []Consent // a view may have been born unnoticed, or written again under the visitor it had before
 }
 
 // Add joins another doubt to this one.
@@ -49,17 +55,24 @@ func (d *Doubt) Add(other Doubt) {
 	d.Trees = append(d.Trees, other.Trees...)
 	d.Tokens = append(d.Tokens, other.Tokens...)
 	d.Replaced = append(d.Replaced, other.Replaced...)
+	d.Consents = append(d.Consents, other.Consents...)
 }
 
 // Size counts the keys; 0 means that there is nothing to repair.
-func (d *Doubt) Size() int { return len(d.Trees) + len(d.Tokens) + len(d.Replaced) }
+func (d *Doubt) Size() int {
+	return len(d.Trees) + len(d.Tokens) + len(d.Replaced) + len(d.Consents)
+}
 
-// Decide gathers what a batch of births touches and resolves it.
+// Decide gathers what a batch of births and consents touches and resolves it.
 //
 // A batch without late parents and without earlier births costs one Look, and
 // a second one when somebody came by a share.
-func Decide(ctx context.Context, store Store, births []Birth) (Decision, error) {
+func Decide(ctx context.Context, store Store, births []Birth, consents []Consent) (Decision, error) {
 	g := newGathering(store)
+	births, err := g.consent(ctx, births, consents)
+	if err != nil {
+		return Decision{}, err
+	}
 	first := winners(births)
 
 	keys := make(map[Key]bool, 2*len(first))
@@ -69,7 +82,7 @@ func Decide(ctx context.Context, store Store, births []Birth) (Decision, error) 
 			keys[b.ViaKey()] = true
 		}
 	}
-	if err := g.look(ctx, keys); err != nil {
+	if err := g.rename(ctx, keys); err != nil {
 		return Decision{}, err
 	}
 
@@ -108,6 +121,12 @@ func Repair(ctx context.Context, store Store, doubt Doubt) (Decision, error) {
 		}
 		g.add(nodes)
 	}
+	if _, err := g.consent(ctx, nil, doubt.Consents); err != nil {
+		return Decision{}, err
+	}
+	if err := g.rename(ctx, map[Key]bool{}); err != nil {
+		return Decision{}, err
+	}
 	return g.resolve(ctx, nil, doubt.Replaced)
 }
 
@@ -130,10 +149,67 @@ type gathering struct {
 	seen   map[Key]bool // asked for or loaded
 	trees  map[Key]bool // trees that may change
 	loaded map[Key]bool // those of them that are in known
+
+	consents  []Consent      // what Again has to name
+	consented map[Key]string // views and their consented ids
 }
 
 func newGathering(store Store) *gathering {
 	return &gathering{store: store, seen: map[Key]bool{}, trees: map[Key]bool{}, loaded: map[Key]bool{}}
+}
+
+// consent asks for the consented ids of views and returns the births under
+// them: a consent may have come before its view.
+func (g *gathering) consent(ctx context.Context, births []Birth, consents []Consent) ([]Birth, error) {
+	g.consents = consents
+	asked := slices.Clone(consents)
+	for i := range births {
+		if b := &births[i]; b.Kind == View && b.Generation < 0 {
+			asked = append(asked, Consent{b.Site, b.Token, b.Day})
+		}
+	}
+	if len(asked) == 0 {
+		return births, nil
+	}
+	var err error
+	if g.consented, err = g.store.Consented(ctx, asked); err != nil || len(g.consented) == 0 {
+		return births, err
+	}
+	births = slices.Clone(births) // the caller's are read again for another attempt
+	for i := range births {
+		births[i].consent(g.consented)
+	}
+	return births, nil
+}
+
+// consent gives a view the id it consented under. A share keeps its beacon's
+// visitor: who made it is asked of its view. A cohort names nobody.
+func (b *Birth) consent(consented map[Key]string) {
+	if b.Kind != View || b.Generation >= 0 {
+		return
+	}
+	if id := consented[b.Key()]; id != "" {
+		b.Visitor = id
+	}
+}
+
+// rename looks at keys and at the views with a consented id, and marks the
+// trees of those that go by another visitor from now on. All that depends on
+// it came by the view or by its shares, and so has the view's origin.
+func (g *gathering) rename(ctx context.Context, keys map[Key]bool) error {
+	for key := range g.consented {
+		keys[key] = true
+	}
+	if err := g.look(ctx, keys); err != nil {
+		return err
+	}
+	for i := range g.known {
+		b := g.known[i].Birth
+		if b.consent(g.consented); b.Visitor != g.known[i].Visitor {
+			g.trees[Key{b.Site, g.known[i].Origin}] = true
+		}
+	}
+	return nil
 }
 
 func (g *gathering) add(nodes []Node) {
@@ -175,9 +251,9 @@ func (g *gathering) resolve(ctx context.Context, births []Birth, replaced []Key)
 		if err := g.complete(ctx, births); err != nil {
 			return Decision{}, err
 		}
-		f := resolve(births, g.known)
+		f := resolve(births, g.known, g.consented)
 		changed := f.changed()
-		again := Doubt{Trees: sorted(g.trees), Replaced: replaced}
+		again := Doubt{Trees: sorted(g.trees), Replaced: replaced, Consents: g.consents}
 		for i := range changed {
 			n := &changed[i]
 			if s := f.stored[f.index[n.Key()]]; s >= 0 {

@@ -1,15 +1,15 @@
 // Package lineage decides who passed what to whom: the parent, the origin and
 // the depth of every view, share and link.
 //
-// A caller can rely on the result being a function of the births alone. In
-// whatever order they come and however they are cut into batches, the stored
-// nodes end up as the definition (contract, sections 2 and 10) says of all
-// births together. [Decide] gathers what has to be looked at and [Resolve]
+// A caller can rely on the result being a function of the births and consents
+// alone. In whatever order they come and however they are cut into batches, the
+// stored nodes end up as the definition (contract, sections 2, 8 and 10) says
+// of all of them together. [Decide] gathers what has to be looked at and [Resolve]
 // decides; both leave the writing to the caller, and both may be repeated.
 //
 // Not promised: that a decision is final. A parent may be born after its
-// child, and an earlier birth of a token may come to light later; then the
-// nodes below are decided anew and returned again with a higher version.
+// child, an earlier birth of a token may come to light later, and a reader may
+// consent late; then the nodes below are decided anew and returned again with a higher version.
 //
 // What surprises: a token that nobody has seen being born still has a tree.
 // It stands for a root of depth 0, so its arrivals have it as origin and
@@ -52,7 +52,7 @@ type Birth struct {
 	Received    int64  // when the collector took it, Unix milliseconds
 	Day         int32  // the site's day of Time, days since 1970-01-01
 	Page        string
-	Visitor     string
+	Visitor     string // of a view the consented id, where any of its beacons brought one
 	Network     uint64
 	Returned    bool // the browser itself came back
 	Plain       bool // came without app, package and referrer
@@ -77,6 +77,17 @@ type Node struct {
 	Fixed bool
 }
 
+// A Consent says that a beacon of a view brought a consented id, or that one
+// may have. The id holds for the whole view, so it becomes its node's Visitor,
+// whenever it comes.
+type Consent struct {
+	Site, View string
+	Day        int32 // the site's day of that beacon
+}
+
+// Key returns the key of the view's node.
+func (c *Consent) Key() Key { return Key{c.Site, c.View} }
+
 // Key returns the node's key.
 func (b *Birth) Key() Key { return Key{b.Site, b.Token} }
 
@@ -86,8 +97,8 @@ func (b *Birth) ViaKey() Key { return Key{b.Site, b.Via} }
 // hangs says whether a birth of this kind has a parent at all.
 func (b *Birth) hangs() bool { return b.Via != "" && b.Kind != Link }
 
-// sameDecision compares what was decided of one birth.
+// sameDecision compares what was decided of one birth, and who it is by now.
 func sameDecision(a, b *Node) bool {
 	return a.Parent == b.Parent && a.Origin == b.Origin && a.Depth == b.Depth &&
-		a.Return == b.Return && a.Pending == b.Pending
+		a.Return == b.Return && a.Pending == b.Pending && a.Visitor == b.Visitor
 }

@@ -52,6 +52,49 @@ func births(t *rapid.T, atMost int) []lineage.Birth {
 	return rapid.SliceOfN(one, 0, atMost).Draw(t, "births")
 }
 
+// A beacon is a birth or a consent.
+type beacon struct {
+	birth   *lineage.Birth
+	consent *consent
+}
+
+// beacons draws births, and readers who consent early, late or never.
+func beacons(t *rapid.T, atMost int) []beacon {
+	var all []beacon
+	for i, b := range births(t, atMost) {
+		all = append(all, beacon{birth: &b})
+		if rapid.IntRange(0, 2).Draw(t, "consents") > 0 {
+			continue
+		}
+		of := rapid.SampledFrom([]string{b.Token, b.Token, b.Via}).Draw(t, "view")
+		id := rapid.SampledFrom([]string{"ann", "bob", "CYD", "DAN"}).Draw(t, "id")
+		// All received at different times, so that the first is the same in any order.
+		all = append(all, beacon{consent: &consent{lineage.Consent{Site: b.Site, View: of}, id, i}})
+	}
+	return rapid.Permutation(all).Draw(t, "beacons")
+}
+
+func split(all []beacon) (births []lineage.Birth, given consents) {
+	for _, one := range all {
+		if one.birth != nil {
+			births = append(births, *one.birth)
+		} else {
+			given = append(given, *one.consent)
+		}
+	}
+	return births, given
+}
+
+func define(all []beacon) map[lineage.Key]lineage.Node {
+	births, given := split(all)
+	return lineagetest.Define(births, given.ids())
+}
+
+func (c *collector) take(some []beacon) lineage.Decision {
+	births, given := split(some)
+	return c.decide(births, given...)
+}
+
 // sameNodes compares without caring what is bookkeeping.
 func sameNodes(t *rapid.T, when string, got table, want map[lineage.Key]lineage.Node) {
 	t.Helper()
@@ -74,9 +117,9 @@ func sameNodes(t *rapid.T, when string, got table, want map[lineage.Key]lineage.
 // recursive definition says of all births so far.
 func TestEveryBatchLeavesTheDefinition(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		all := births(t, 40)
-		stored := table{}
-		c := newCollector(stored)
+		all := beacons(t, 40)
+		stored, events := table{}, &consents{}
+		c := newCollector(stored, events)
 		for from := 0; from < len(all); {
 			to := from + rapid.IntRange(1, 8).Draw(t, "batch")
 			to = min(to, len(all))
@@ -84,7 +127,7 @@ func TestEveryBatchLeavesTheDefinition(t *testing.T) {
 			if from > 0 && rapid.IntRange(0, 4).Draw(t, "again") == 0 {
 				batch = all[max(0, from-3):to] // a batch loaded again after a crash
 			}
-			d := c.decide(batch)
+			d := c.take(batch)
 			for i := range d.Changed {
 				n := &d.Changed[i]
 				held, exists := stored[n.Key()]
@@ -99,7 +142,7 @@ func TestEveryBatchLeavesTheDefinition(t *testing.T) {
 				}
 			}
 			stored.write(d.Changed)
-			sameNodes(t, fmt.Sprintf("after births %d to %d", from, to), stored, lineagetest.Define(all[:to]))
+			sameNodes(t, fmt.Sprintf("after births %d to %d", from, to), stored, define(all[:to]))
 			from = to
 		}
 	})
@@ -108,15 +151,15 @@ func TestEveryBatchLeavesTheDefinition(t *testing.T) {
 // In whatever order and batches the births come, the same nodes are stored.
 func TestOrderAndCutsDoNotMatter(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		all := births(t, 30)
-		want := lineagetest.Define(all)
+		all := beacons(t, 30)
+		want := define(all)
 		for _, name := range []string{"first", "second"} {
-			stored := table{}
-			c := newCollector(stored)
+			stored, events := table{}, &consents{}
+			c := newCollector(stored, events)
 			order := rapid.Permutation(all).Draw(t, name+" order")
 			for len(order) > 0 {
 				cut := rapid.IntRange(1, len(order)).Draw(t, name+" cut")
-				stored.write(c.decide(order[:cut]).Changed)
+				stored.write(c.take(order[:cut]).Changed)
 				order = order[cut:]
 			}
 			sameNodes(t, name, stored, want)
@@ -128,27 +171,27 @@ func TestOrderAndCutsDoNotMatter(t *testing.T) {
 // collector that has read anew what is awaited.
 func TestWritingStopsHalfWay(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		all := births(t, 30)
-		stored := table{}
-		c := newCollector(stored)
+		all := beacons(t, 30)
+		stored, events := table{}, &consents{}
+		c := newCollector(stored, events)
 		for from := 0; from < len(all); {
 			to := min(from+rapid.IntRange(1, 8).Draw(t, "batch"), len(all))
-			changed := c.decide(all[from:to]).Changed
+			changed := c.take(all[from:to]).Changed
 			if rapid.Bool().Draw(t, "crash") {
 				stored.write(changed[:rapid.IntRange(0, len(changed)).Draw(t, "written")])
-				c = newCollector(stored)
+				c = newCollector(stored, events)
 				for _, n := range stored {
 					if n.Pending {
 						c.awaited[n.ViaKey()] = true
 					}
 				}
-				changed = c.decide(all[from:to]).Changed
+				changed = c.take(all[from:to]).Changed
 			}
 			stored.write(changed)
 			from = to
 		}
 		stored.write(c.sweep().Changed)
-		sameNodes(t, "at the end", stored, lineagetest.Define(all))
+		sameNodes(t, "at the end", stored, define(all))
 	})
 }
 
@@ -156,18 +199,20 @@ func TestWritingStopsHalfWay(t *testing.T) {
 // one has read may be old when it writes. Their sweeps mend it.
 func TestTwoCollectorsAtOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		all := births(t, 30)
+		all := beacons(t, 30)
 		// The same token born at two collectors within one batch's time is
 		// not mended (see the loader); a double meets its first collector.
 		home := map[lineage.Key]int{}
-		stored := table{}
-		cs := []*collector{newCollector(stored), newCollector(stored)}
-		var queue [2][]lineage.Birth
+		stored, events := table{}, &consents{}
+		cs := []*collector{newCollector(stored, events), newCollector(stored, events)}
+		var queue [2][]beacon
 		for _, b := range all {
-			at, exists := home[b.Key()]
-			if !exists {
-				at = rapid.IntRange(0, 1).Draw(t, "collector")
-				home[b.Key()] = at
+			at := rapid.IntRange(0, 1).Draw(t, "collector")
+			if b.birth != nil { // a consent may come to the other one
+				if first, exists := home[b.birth.Key()]; exists {
+					at = first
+				}
+				home[b.birth.Key()] = at
 			}
 			queue[at] = append(queue[at], b)
 		}
@@ -180,7 +225,7 @@ func TestTwoCollectorsAtOnce(t *testing.T) {
 				reading[at] = nil
 			case len(queue[at]) > 0:
 				cut := rapid.IntRange(1, min(6, len(queue[at]))).Draw(t, "batch")
-				d := cs[at].decide(queue[at][:cut])
+				d := cs[at].take(queue[at][:cut])
 				reading[at], queue[at] = &d, queue[at][cut:]
 			case rapid.Bool().Draw(t, "sweep"):
 				d := cs[at].sweep()
@@ -191,7 +236,7 @@ func TestTwoCollectorsAtOnce(t *testing.T) {
 			stored.write(cs[0].sweep().Changed)
 			stored.write(cs[1].sweep().Changed)
 		}
-		sameNodes(t, "at the end", stored, lineagetest.Define(all))
+		sameNodes(t, "at the end", stored, define(all))
 	})
 }
 
@@ -202,7 +247,7 @@ func TestResolveOfEverything(t *testing.T) {
 		all := births(t, 40)
 		stored := table{}
 		stored.write(lineage.Resolve(all, nil))
-		sameNodes(t, "at once", stored, lineagetest.Define(all))
+		sameNodes(t, "at once", stored, lineagetest.Define(all, nil))
 		var known []lineage.Node
 		for n := range maps.Values(stored) {
 			known = append(known, n)

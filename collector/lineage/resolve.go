@@ -19,11 +19,12 @@ import (
 // not yet decided anew still waits, or hangs in the tree it was found by, and
 // a birth is never stored before what it hangs on.
 func Resolve(births []Birth, known []Node) []Node {
-	return resolve(births, known).changed()
+	return resolve(births, known, nil).changed()
 }
 
-func resolve(births []Birth, known []Node) *forest {
-	f := newForest(births, known)
+// resolve decides under the consented ids; births have them already.
+func resolve(births []Birth, known []Node, consented map[Key]string) *forest {
+	f := newForest(births, known, consented)
 	f.link()
 	f.cutCycles()
 	f.place()
@@ -48,7 +49,7 @@ type forest struct {
 	known  []Node
 }
 
-func newForest(births []Birth, known []Node) *forest {
+func newForest(births []Birth, known []Node, consented map[Key]string) *forest {
 	size := len(births) + len(known)
 	f := &forest{
 		nodes:  make([]Node, 0, size),
@@ -66,6 +67,11 @@ func newForest(births []Birth, known []Node) *forest {
 		case f.nodes[i].Fixed && !n.Fixed, f.nodes[i].Fixed == n.Fixed && n.Version() > f.nodes[i].Version():
 			// Given both as a parent and in a tree: the tree's copy is whole.
 			f.nodes[i], f.stored[i] = *n, int32(k)
+		}
+	}
+	if len(consented) > 0 {
+		for i := range f.nodes {
+			f.nodes[i].consent(consented)
 		}
 	}
 	for b := range births {

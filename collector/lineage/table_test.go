@@ -37,11 +37,46 @@ func undated(n lineage.Node) lineage.Node {
 // nodes wait for, and thins the nodes it only looks at as the loader does.
 type collector struct {
 	table
-	awaited map[lineage.Key]bool
-	doubt   lineage.Doubt
+	consents *consents
+	awaited  map[lineage.Key]bool
+	doubt    lineage.Doubt
 }
 
-func newCollector(t table) *collector { return &collector{table: t, awaited: map[lineage.Key]bool{}} }
+func newCollector(t table, c *consents) *collector {
+	return &collector{table: t, consents: c, awaited: map[lineage.Key]bool{}}
+}
+
+// A consent is a beacon that brought a consented id.
+type consent struct {
+	lineage.Consent
+	visitor  string
+	received int
+}
+
+// consents stands for the table of events.
+type consents []consent
+
+// ids picks of each view the id that was received first.
+func (c consents) ids() map[lineage.Key]string {
+	ids, at := map[lineage.Key]string{}, map[lineage.Key]int{}
+	for _, one := range c {
+		k := one.Key()
+		if first, twice := at[k]; !twice || one.received < first {
+			ids[k], at[k] = one.visitor, one.received
+		}
+	}
+	return ids
+}
+
+func (c *collector) Consented(_ context.Context, views []lineage.Consent) (map[lineage.Key]string, error) {
+	all, found := c.consents.ids(), map[lineage.Key]string{}
+	for i := range views {
+		if id, given := all[views[i].Key()]; given {
+			found[views[i].Key()] = id
+		}
+	}
+	return found, nil
+}
 
 func (c *collector) Look(_ context.Context, keys []lineage.Key) ([]lineage.Node, error) {
 	var found []lineage.Node
@@ -78,8 +113,13 @@ func (c *collector) Nodes(_ context.Context, by lineage.By, keys []lineage.Key) 
 func (c *collector) Awaited(k lineage.Key) bool { return c.awaited[k] }
 
 // decide reads; the caller writes, perhaps later.
-func (c *collector) decide(births []lineage.Birth) lineage.Decision {
-	d, _ := lineage.Decide(context.Background(), c, births)
+func (c *collector) decide(births []lineage.Birth, consented ...consent) lineage.Decision {
+	*c.consents = append(*c.consents, consented...) // the events are stored first
+	var views []lineage.Consent
+	for _, one := range consented {
+		views = append(views, one.Consent)
+	}
+	d, _ := lineage.Decide(context.Background(), c, births, views)
 	c.remember(d)
 	return d
 }

@@ -10,7 +10,8 @@ import "cmp"
 //	└───────────────┴─────────┴──────────┘
 //
 // so that the earliest birth wins, equal times have one winner in any order,
-// and of one birth the latest decision holds.
+// a view before a link before a share, and of one birth the latest decision
+// holds.
 const (
 	receivedBits = 43 // milliseconds since 1970 until the year 2248
 	revisionBits = 13
@@ -46,23 +47,29 @@ func compareContent(a, b *Birth) int {
 		cmp.Compare(a.content(), b.content()),
 		// Two contents with one hash: any order will do that is always the same.
 		cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Via, b.Via), cmp.Compare(a.Time, b.Time),
-		cmp.Compare(a.Day, b.Day), cmp.Compare(a.Page, b.Page), cmp.Compare(a.Visitor, b.Visitor),
-		cmp.Compare(a.Network, b.Network), cmp.Compare(bit(a.Returned), bit(b.Returned)),
+		cmp.Compare(a.Day, b.Day), cmp.Compare(a.Page, b.Page), cmp.Compare(bit(a.Returned), bit(b.Returned)),
 		cmp.Compare(bit(a.Plain), bit(b.Plain)), cmp.Compare(a.Generation, b.Generation),
+		// One beacon imported under two salts. All births of a visitor then
+		// fall to the same side, so that who is a return stays the same. The
+		// network comes first: a late consent does not change it.
+		cmp.Compare(a.Network, b.Network), cmp.Compare(a.Visitor, b.Visitor),
 	)
 }
 
-// content is FNV-1a over everything of a birth but its key and its time of
-// receipt. It is stored (in versions), so it must never change.
+// content tells births of one key and one time of receipt apart: the two
+// highest bits are the kind's rank, the others FNV-1a over what the beacon
+// said. Visitor and network are left out: they depend on a salt, and an import
+// under another salt must come to the same winner. It is stored (in versions),
+// so it must never change.
 func (b *Birth) content() uint64 {
 	h := uint64(14695981039346656037)
-	for _, s := range [...]string{b.Kind, b.Via, b.Page, b.Visitor} {
+	for _, s := range [...]string{b.Kind, b.Via, b.Page} {
 		for i := range len(s) {
 			h = (h ^ uint64(s[i])) * 1099511628211
 		}
 		h = (h ^ 0xff) * 1099511628211 // no UTF-8 text has this byte
 	}
-	for _, v := range [...]uint64{uint64(b.Time), uint64(b.Day), b.Network, bit(b.Returned), bit(b.Plain), uint64(b.Generation)} {
+	for _, v := range [...]uint64{uint64(b.Time), uint64(b.Day), bit(b.Returned), bit(b.Plain), uint64(b.Generation)} {
 		for range 8 {
 			h = (h ^ v&0xff) * 1099511628211
 			v >>= 8
@@ -72,7 +79,19 @@ func (b *Birth) content() uint64 {
 	// highest eight. This is the finaliser of MurmurHash3.
 	h = (h ^ h>>33) * 0xff51afd7ed558ccd
 	h = (h ^ h>>33) * 0xc4ceb9fe1a85ec53
-	return h ^ h>>33
+	return rank(b.Kind)<<62 | (h^h>>33)>>2
+}
+
+// rank puts what was seen before what was made of it: a share is told by the
+// beacon of a view that is there.
+func rank(kind string) uint64 {
+	switch kind {
+	case View:
+		return 2
+	case Link:
+		return 1
+	}
+	return 0
 }
 
 func bit(b bool) uint64 {

@@ -136,7 +136,7 @@ func BenchmarkLineageOfABlock(b *testing.B) {
 						Via: fmt.Sprintf("%04d%06dx", 1000+p/5000, p), Time: noon.Add(time.Hour).UnixMilli(), Received: noon.Add(time.Hour).UnixMilli()}
 				}
 				began := time.Now()
-				d, err := lineage.Decide(context.Background(), n, births)
+				d, err := lineage.Decide(context.Background(), n, births, nil)
 				if err != nil {
 					b.Fatal(err)
 				}

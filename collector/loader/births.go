@@ -23,7 +23,7 @@ func births(events []*event.Event) []lineage.Birth {
 		case "view":
 			b.Kind, b.Token, b.Via = lineage.View, e.View, e.Via
 			b.Returned = e.Returned
-			b.Plain = e.App == "" && e.PackageChannel == "" && e.Referrer == ""
+			b.Plain = e.App == "" && !e.Packaged && e.PackageChannel == "" && e.Referrer == ""
 			if strict {
 				b.Generation = int8(e.Generation)
 			}

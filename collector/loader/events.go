@@ -16,8 +16,9 @@ import (
 // store brings a batch into `events`, each part once.
 func (l *Loader) store(r retrier, b *spool.Batch) error {
 	began := time.Now()
+	counted := false
 	for _, p := range cut(l.o.Spool.ID(), b) {
-		if err := l.storePart(r, p, b.Again); err != nil {
+		if err := l.storePart(r, p, b.Again, &counted); err != nil {
 			return err
 		}
 	}
@@ -27,10 +28,18 @@ func (l *Loader) store(r retrier, b *spool.Batch) error {
 
 // storePart inserts and, after anything but a clean first success, counts.
 // again says that an earlier attempt may have been made.
-func (l *Loader) storePart(r retrier, p *part, again bool) error {
+// The first count of a batch sets counted.
+func (l *Loader) storePart(r retrier, p *part, again bool, counted *bool) error {
+	count := func() {
+		if !*counted {
+			*counted = true
+			l.figures.recounts.Add(1)
+		}
+	}
 	return r.do("insert events", func(ctx context.Context) error {
 		p = p.without(l.quarantine.of(p.label))
 		if again {
+			count()
 			there, err := l.reconcile(ctx, p)
 			if err != nil || there {
 				return err
@@ -55,6 +64,7 @@ func (l *Loader) storePart(r retrier, p *part, again bool) error {
 		l.o.Logger.Error("rows are in quarantine: ClickHouse refuses them", "batch", p.label, "rows", len(refused))
 		p = p.without(l.quarantine.of(p.label))
 		// The halves of a bisection are many inserts: count them.
+		count()
 		there, err := l.reconcile(ctx, p)
 		if err == nil && !there {
 			err = errors.New("rows are missing after the bisection")

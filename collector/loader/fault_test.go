@@ -62,8 +62,13 @@ func TestTheNewestBatchesAreCountedAtTheStart(t *testing.T) {
 			for _, statement := range damage {
 				w.exec(statement)
 			}
-			w.start(o).flush()
+			batches := len(o.Spool.Loaded())
+			c := w.start(o)
+			c.flush()
 			w.exact(rows)
+			if got := c.Stats().Recounts; got != uint64(batches) {
+				t.Errorf("%d batches were counted, want %d", got, batches)
+			}
 		})
 	}
 }

@@ -11,7 +11,9 @@
 // Not promised: that nodes are there in the same moment as events; they follow
 // by one batch. Nor that two different births of one token at two collectors
 // within the same second, and what was hung below them in that second, are
-// mended before that tree is decided anew for another reason.
+// mended before that tree is decided anew for another reason. Nor that a consent
+// which one collector loads more than five minutes before another meets the
+// view is seen there, if it is its site's first and its day is long past.
 //
 // What surprises: the loader counts rows and does not trust the deduplication
 // of inserts. ClickHouse writes the deduplication log before it renames the

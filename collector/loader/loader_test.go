@@ -17,6 +17,9 @@ func TestThreeReadersHandOneArticleOn(t *testing.T) {
 	c.load(one(view("bob", "ann", "bob", 5)))
 	c.load([]*event.Event{view("cyd", "bob", "cyd", 9), share("cyd-wa", "cyd", "cyd", 10)}, one(view("dan", "cyd-wa", "dan", 11)), one(view("bob2", "bob", "bob", 30)))
 	w.exact(6)
+	if got := c.Stats().Recounts; got != 0 {
+		t.Errorf("%d batches were counted, and nothing had happened", got)
+	}
 	for _, want := range []struct {
 		token, parent string
 		depth         uint32
@@ -55,6 +58,87 @@ func TestALateParentIsRepairedInItsBatch(t *testing.T) {
 	}
 	if s := c.Stats(); s.Repaired != 0 || s.Awaited != 0 {
 		t.Errorf("left to the sweep: %+v", s)
+	}
+}
+
+// A reader consents late on one view or on both, in whatever order the beacons
+// come: she is no new reader.
+func TestAReaderWhoConsentsLateIsTheSame(t *testing.T) {
+	consented := func(e *event.Event) []*event.Event {
+		e.Visitor, e.Consented, e.Seq = "member-7", true, new(uint32(1))
+		return one(e)
+	}
+	first := func() []*event.Event { return one(view("phone", "", "hash-1", 0)) }
+	late := func() []*event.Event { return consented(viewEvent("engage", "phone", "", 2)) }
+	second := func() []*event.Event { return consented(view("desk", "phone", "", 9)) }
+	plain := func() []*event.Event { return one(view("desk", "phone", "hash-2", 9)) }
+	mirror := func() []*event.Event { return consented(viewEvent("copy", "desk", "", 10)) }
+	friend := func() []*event.Event { return one(view("friend", "desk", "hash-3", 12)) }
+	strict := consented(viewEvent("engage", "phone", "", 2))
+	strict[0].Privacy = "strict"
+	bot := consented(viewEvent("engage", "phone", "", 2))
+	bot[0].Bot = true
+	for _, c := range []struct {
+		name     string
+		batches  [][]*event.Event
+		isReturn bool
+	}{
+		{"the parent late", [][]*event.Event{first(), late(), second(), friend()}, true},
+		{"the parent after its child", [][]*event.Event{first(), second(), friend(), late()}, true},
+		{"both late", [][]*event.Event{first(), late(), plain(), friend(), mirror()}, true},
+		{"the child before its parent", [][]*event.Event{first(), plain(), friend(), mirror(), late()}, true},
+		{"consent before its view", [][]*event.Event{late(), first(), mirror(), plain(), friend()}, true},
+		{"consent before everything, views last", [][]*event.Event{late(), mirror(), friend(), plain(), first()}, true},
+		{"all at once", [][]*event.Event{slices.Concat(mirror(), friend(), plain(), late(), first())}, true},
+		{"twice", [][]*event.Event{first(), late(), late(), second(), second(), friend(), late()}, true},
+		{"the child alone", [][]*event.Event{first(), second(), friend()}, false},
+		{"a strict site's", [][]*event.Event{first(), strict, second(), friend()}, false},
+		{"a bot's", [][]*event.Event{first(), bot, second(), friend()}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			o := w.options(openSpool(t, ""))
+			o.SweepInterval = time.Hour
+			l := w.start(o)
+			rows := 0
+			for i, b := range c.batches {
+				if i == 2 { // what is known is known after a start too
+					l.stop()
+					l = w.start(o)
+				}
+				l.load(b)
+				rows += len(b)
+			}
+			w.exact(rows)
+			depth, want := w.node("friend").Depth, uint32(2)
+			if c.isReturn {
+				want = 1
+			}
+			if n := w.node("desk"); n.Return != c.isReturn || depth != want || n.Visitor != "member-7" {
+				t.Errorf("return %t as %q, a friend at depth %d; want return %t", n.Return, n.Visitor, depth, c.isReturn)
+			}
+		})
+	}
+}
+
+// The view is born at one collector, its reader consents at another.
+func TestConsentAtAnotherCollector(t *testing.T) {
+	w := newWorld(t)
+	var cs [2]*collector
+	for i := range cs {
+		cs[i] = w.start(w.options(openSpool(t, "")))
+	}
+	late := viewEvent("engage", "phone", "member-7", 2)
+	late.Consented = true
+	desk := view("desk", "phone", "member-7", 9)
+	desk.Consented = true
+	cs[1].load(one(late))
+	cs[0].load(one(view("phone", "", "hash-1", 0)))
+	cs[0].load(one(desk))
+	cs[1].flush()
+	w.exact(3)
+	if n := w.node("desk"); !n.Return {
+		t.Errorf("a new reader: %+v", n)
 	}
 }
 
@@ -184,9 +268,11 @@ func TestNobodyIsBornOfABotOrAStrictShare(t *testing.T) {
 func TestPlainIsWithoutAppPackageAndReferrer(t *testing.T) {
 	for name, set := range map[string]func(*event.Event){
 		"an app":     func(e *event.Event) { e.App = "telegram" },
-		"a package":  func(e *event.Event) { e.PackageChannel = "telegram" },
+		"a package":  func(e *event.Event) { e.Packaged, e.PackageChannel = true, "telegram" },
 		"a referrer": func(e *event.Event) { e.Referrer = "https://t.co/" },
 		"nothing":    func(*event.Event) {},
+
+		"a package that nobody knows": func(e *event.Event) { e.Packaged = true },
 	} {
 		e := view("ann", "", "ann", 0)
 		e.Referrer = ""

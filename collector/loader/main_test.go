@@ -190,7 +190,7 @@ func (w *world) exact(rows int) {
 	if got := w.number("SELECT uniqExact(splitByChar('.', batch)[1], row) FROM passalong.events"); got != uint64(rows) {
 		w.Errorf("%d different rows in events, want %d", got, rows)
 	}
-	want := lineagetest.Define(w.births())
+	want := lineagetest.Define(w.births(), w.consented())
 	got := w.stored()
 	wrong := 0
 	for k, n := range want {
@@ -236,6 +236,30 @@ func (w *world) births() []lineage.Birth {
 		w.Fatal(err)
 	}
 	return births(events)
+}
+
+// consented reads of each view the consented id that was received first.
+func (w *world) consented() map[lineage.Key]string {
+	w.Helper()
+	rows, err := w.conn.Query(context.Background(), `SELECT site, view, visitor FROM passalong.events
+		WHERE consented = 1 AND bot = 0 AND privacy != 'strict' ORDER BY received DESC, batch DESC, row DESC`)
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer rows.Close()
+	ids := map[lineage.Key]string{}
+	for rows.Next() {
+		var k lineage.Key
+		var id string
+		if err := rows.Scan(&k.Site, &k.Token, &id); err != nil {
+			w.Fatal(err)
+		}
+		ids[k] = id // the last one read came first
+	}
+	if err := rows.Err(); err != nil {
+		w.Fatal(err)
+	}
+	return ids
 }
 
 // stored reads the nodes, without bookkeeping.
@@ -287,6 +311,12 @@ func crowd(seed uint64, n int, from int) (beacons [][]*event.Event) {
 			copied := viewEvent("copy", name(i), e.Visitor, i/10)
 			copied.Item, copied.What, copied.Quote = uint32(len(b)), "text", "a passage"
 			b = append(b, copied)
+		}
+		if r.IntN(6) == 0 {
+			// The reader consents late; there are few of them, so that some meet.
+			late := viewEvent("engage", name(i), fmt.Sprintf("member-%d", r.IntN(n/20+1)), i/10+1)
+			late.Consented, late.Seq = true, new(uint32(1))
+			beacons = append(beacons, []*event.Event{late})
 		}
 		beacons = append(beacons, b)
 	}

@@ -21,13 +21,14 @@ type nodes struct {
 	attempt    time.Duration
 	alone      bool
 	awaited    awaited
+	consenting map[string]bool // sites whose events have consented ids
 	doubts     doubts
 	checked    bool // the whole table was looked through once
 	generation int  // of the engine, as stage two last saw it
 }
 
 func newNodes(db Database, attempt time.Duration, alone bool) *nodes {
-	return &nodes{db: db, attempt: attempt, alone: alone, generation: -1}
+	return &nodes{db: db, attempt: attempt, alone: alone, consenting: map[string]bool{}, generation: -1}
 }
 
 // settleBatch writes a batch's texts and nodes.
@@ -37,13 +38,14 @@ func (l *Loader) settleBatch(r retrier, b *spool.Batch) error {
 	if err != nil {
 		return err
 	}
-	born := births(b.Events)
+	born, given := births(b.Events), consents(b.Events)
 	err = r.do("insert nodes", func(ctx context.Context) error {
 		if err := l.nodes.know(ctx); err != nil {
 			return err
 		}
+		l.nodes.consent(given)
 		// A second try reads anew: others may have written meanwhile.
-		d, err := lineage.Decide(ctx, l.nodes, born)
+		d, err := lineage.Decide(ctx, l.nodes, born, given)
 		if err != nil {
 			return fmt.Errorf("look up: %w", err)
 		}
@@ -57,10 +59,14 @@ func (l *Loader) settleBatch(r retrier, b *spool.Batch) error {
 	return err
 }
 
-// know reads once, after a start, what nodes wait for.
+// know reads once, after a start, what nodes wait for and where readers
+// consent.
 func (n *nodes) know(ctx context.Context) error {
 	if n.awaited.known() {
 		return nil
+	}
+	if err := n.learnConsenting(ctx, 0); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, n.attempt)
 	defer cancel()

@@ -71,8 +71,8 @@ func (p *proxy) serve() {
 
 // limits draws where a connection is cut: small numbers hit queries and
 // answers, large ones the blocks of an insert. Handshakes are left alone: the
-// embedded engine is a clickhouse-local, which ends itself (KillingErrorHandler)
-// when one goes wrong; that end has its own test.
+// embedded engine can abort on one that is garbage. Its supervisor then starts
+// it again, which is not what this test is about.
 func (p *proxy) limits() (asked, answered int64) {
 	const never = 1 << 62
 	p.mu.Lock()

@@ -33,6 +33,7 @@ type Stats struct {
 	Texts       uint64 // written into texts
 	Repaired    uint64 // nodes that a sweep decided anew
 	Retries     uint64 // failed attempts
+	Recounts    uint64 // batches whose rows were counted after something unclean
 	Quarantined int    // rows set aside, also before this start
 
 	Trouble     Class     // why it waits now, or ClassNone
@@ -66,9 +67,9 @@ func (t *timing) look() Timing {
 }
 
 type figures struct {
-	state                                                       atomic.Int32
-	batches, rows, nodes, texts, repaired, retries, quarantined atomic.Uint64
-	insert, lineage                                             timing
+	state                                                                 atomic.Int32
+	batches, rows, nodes, texts, repaired, retries, recounts, quarantined atomic.Uint64
+	insert, lineage                                                       timing
 }
 
 // Stats costs a few mutexes and no disk.
@@ -88,6 +89,7 @@ func (l *Loader) Stats() Stats {
 		Texts:       f.texts.Load(),
 		Repaired:    f.repaired.Load(),
 		Retries:     f.retries.Load(),
+		Recounts:    f.recounts.Load(),
 		Quarantined: l.quarantine.count(),
 		Trouble:     now,
 		LastError:   last,

@@ -50,11 +50,17 @@ func (d *doubts) all() (sum lineage.Doubt) {
 
 // sweep repairs what could not be seen when it was decided: edges whose
 // parent was born at another collector at the same time, or just before a
-// crash, and what was hung into a tree while that was decided anew.
+// crash, what was hung into a tree while that was decided anew, and views born
+// at one collector whose reader consented at the other.
 func (l *Loader) sweep(r retrier) error {
 	return r.do("sweep", func(ctx context.Context) error {
 		if err := l.nodes.know(ctx); err != nil {
 			return err
+		}
+		if !l.nodes.alone { // another collector may have met the first consent of a site
+			if err := l.nodes.learnConsenting(ctx, int32(time.Now().Unix()/86400)-1); err != nil {
+				return err
+			}
 		}
 		doubt := l.nodes.doubts.all()
 		born, err := l.nodes.keys(ctx, bornParents)

@@ -7,6 +7,6 @@ select
     sum(confidence) as dark_social,
     count() - sum(confidence) as other
 from passalong.attribution
-where site in {sites:Array(String)} and toDate(time) between {from:Date} and {to:Date} and ga4_channel = 'Direct'
-group by toDate(time) as day
+where site in {sites:Array(String)} and day between {from:Date} and {to:Date} and ga4_channel = 'Direct'
+group by day
 order by day

@@ -2,10 +2,10 @@
 -- One row is a day and generation: arrivals by a token, the first reader being generation 0.
 -- What misleads: depth is counted from the last token that survived.
 select
-    toDate(time) as day,
+    day,
     depth as generation,
     count() as arrivals
 from passalong.shares
-where site in {sites:Array(String)} and toDate(time) between {from:Date} and {to:Date}
+where site in {sites:Array(String)} and day between {from:Date} and {to:Date}
 group by day, generation
 order by day, generation

@@ -9,6 +9,6 @@ select
     countIf(confirmed) as confirmed_orders,
     sum(value) as turnover
 from passalong.conversions
-where site in {sites:Array(String)} and toDate(time) between {from:Date} and {to:Date}
+where site in {sites:Array(String)} and day between {from:Date} and {to:Date}
 group by source, app, currency
 order by turnover desc, source, app, currency

@@ -12,6 +12,6 @@ select
     r,
     virality
 from passalong.trees
-where site in {sites:Array(String)} and toDate(time) between {from:Date} and {to:Date}
+where site in {sites:Array(String)} and day between {from:Date} and {to:Date}
 order by size desc, time, origin
 limit 50

@@ -3,7 +3,7 @@
 --
 -- site, token, kind   the key; view share link
 -- sharer              the view or link that it stands for: a share's view
--- time                of its birth, UTC
+-- time, received      of its birth, UTC; when the collector took it
 -- visitor             of the view; empty for a link
 -- network
 -- channel             of a share's button (empty for the system's sheet and a
@@ -48,6 +48,7 @@ select
     births.kind as kind,
     if(births.kind = 'share', births.parent, births.token) as sharer,
     births.time as time,
+    births.received as received,
     births.visitor as visitor,
     births.network as network,
     if(births.kind = 'view', '', described.channel) as channel,

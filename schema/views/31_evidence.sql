@@ -7,7 +7,7 @@
 -- sharer          the view or link it came by: a share stands for its view
 -- handed_at       when that token was born, UTC; NULL while it is not
 -- sharer_network  network of the sharer
--- return          1: the same reader again
+-- return          1: the same reader again, by the browser's word or the lineage's
 -- told            of a return, by what: browser visitor gap
 -- origin, depth   root of the tree and distance to it
 -- link_kind, campaign   of the link it came by
@@ -42,7 +42,10 @@ create or replace view passalong.evidence {{on_cluster}} as
 with
     -- A view whose node is not written yet (the loader writes events first) is
     -- taken as its own beacon says. At a strict site the token is a cohort's, so
-    -- each view's own `via` and flag count, not those of the cohort's first.
+    -- each view's own `via` and flag count, not those of the cohort's first; its
+    -- own cohort is no parent but in generation 9, which has no next.
+    -- The browser's flag holds whatever the lineage decided: that speaks of
+    -- edges, and leaves a root and a view whose parent is not born at 0.
     joined as
     (
         select
@@ -58,31 +61,35 @@ with
                 v.clickid::String as clickid
             ),
             nodes.token != '' and v.privacy != 'strict' as decided,
-            if(decided, nodes.parent, v.via) as came_by,
-            if(decided, nodes.return, v.returned) as return,
+            multiIf(decided, nodes.parent, v.privacy = 'strict' and v.via = v.view and v.generation < 9 and v.returned = 0, '', v.via) as came_by,
+            greatest(v.returned, if(decided, nodes.return, 0)) as return,
             multiIf(nodes.token != '', nodes.origin, v.via != '', v.via, v.view) as origin,
             multiIf(v.privacy = 'strict', toUInt32(v.generation), nodes.token != '', nodes.depth, toUInt32(v.via != '')) as depth,
             nodes.visitor as birth_visitor
         from passalong.visit_views as v
         left any join passalong.nodes as nodes on nodes.site = v.site and nodes.token = v.view
     ),
+    -- Of a strict site the lineage has decided one edge a cohort; whether the
+    -- parent is old enough for this reader (10 minutes of slack) is seen here.
     handed_on as
     (
         select
-            j.*,
-            h.kind as came_by_kind,
-            h.token != '' as handed_known,
-            multiIf(h.token = '', j.came_by, j.privacy = 'strict' and h.kind != 'link', '', h.sharer) as sharer,
+            j.* except (came_by),
+            j.privacy = 'strict' and h.token != '' and h.received > j.received + toIntervalMinute(10) as too_young,
+            if(too_young, '', j.came_by) as came_by,
+            if(too_young, '', h.kind) as came_by_kind,
+            h.token != '' and not too_young as handed_known,
+            multiIf(too_young, '', h.token = '', j.came_by, j.privacy = 'strict' and h.kind != 'link', '', h.sharer) as sharer,
             h.time as handed_time,
             h.visitor as handed_visitor,
             h.network as sharer_network,
-            h.channel as handed_channel,
-            h.link_kind as link_kind,
-            h.campaign as campaign,
+            if(too_young, '', h.channel) as handed_channel,
+            if(too_young, '', h.link_kind) as link_kind,
+            if(too_young, '', h.campaign) as campaign,
             [j.utm_source, j.utm_medium, j.utm_campaign, j.utm_term, j.utm_content] as all_tags,
             -- Those that the view it came from did not have in its own address.
-            if(j.came_by = '', all_tags, arrayMap((tag, had) -> if(tag = had, '', tag), all_tags, arrayResize(h.tags, 5, ''))) as tags,
-            if(j.came_by != '' and j.clickid = h.clickid, '', j.clickid) as new_clickid
+            if(came_by = '', all_tags, arrayMap((tag, had) -> if(tag = had, '', tag), all_tags, arrayResize(h.tags, 5, ''))) as tags,
+            if(came_by != '' and j.clickid = h.clickid, '', j.clickid) as new_clickid
         from joined as j
         left any join passalong.handed as h on h.site = j.site and h.token = j.came_by
     ),
@@ -96,7 +103,7 @@ with
             app_channel in ({{channels "private"}}) or (app_channel = '' and referrer_kind = 'messenger') as privately,
             app_channel = 'email' or (app_channel = '' and referrer_kind = 'email') as by_mail,
             referrer_kind in ('search', 'social', 'ai', 'video', 'shopping', 'aggregator', 'push', 'referral') as publicly,
-            if(has_tags, ga4_channel('', tags[1], tags[2], tags[3], ''), '') as tagged_as
+            if(has_tags, ga4_channel('', tags[1], tags[2], tags[3]), '') as tagged_as
         from handed_on
     ),
     weighed as

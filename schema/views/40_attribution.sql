@@ -80,7 +80,7 @@ select
     device,
     os,
     browser,
-    ga4_channel(if(referrer_kind = 'internal', '', referrer), utm_source, utm_medium, utm_campaign, clickid) as ga4_channel,
+    ga4_channel(if(referrer_kind = 'internal', '', referrer), utm_source, utm_medium, utm_campaign) as ga4_channel,
     referrer = '' and all_tags = ['', '', '', '', ''] and clickid = '' and not section_page(page) as naive_dark,
     likeliest as source,
     channel,
@@ -94,4 +94,7 @@ select
     if(campaign != '', campaign, utm_campaign) as campaign,
     spread
 from weighed
-settings join_use_nulls = 0;
+settings
+    join_use_nulls = 0,
+    max_bytes_before_external_group_by = 200000000,
+    max_bytes_before_external_sort = 200000000;

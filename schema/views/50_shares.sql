@@ -10,9 +10,13 @@
 -- page       where it arrived
 -- channel    by the arrival's app, package or referrer; else the share's or link's
 -- method, audience   as in `attribution`, also where the arrival began no visit
--- self       1: sharer and arrival on the same network
+-- self       1: sharer and arrival on the same network; 0 at a strict site, where
+--            the sharer is a cohort
 -- depth      of the arrival
 -- origin     root of the tree
+--
+-- Every edge stands here. Those beyond a network's third of a parent's day, which are to be held back, are
+-- not marked yet.
 create or replace view passalong.shares {{on_cluster}} as
 select
     site,
@@ -25,7 +29,7 @@ select
     channel,
     method,
     audience,
-    handed_known and came_by_kind != 'link' and network = sharer_network as self,
+    handed_known and came_by_kind != 'link' and privacy != 'strict' and network = sharer_network as self,
     depth,
     origin
 from passalong.evidence

@@ -10,10 +10,16 @@
 -- breadth    most readers at one distance
 -- channels   by which they came, in alphabetical order
 -- r          (size − 1) / (q · readers above the last generation), q as in
---            `rates`; NULL for a link that nobody passed on
+--            `rates`; NULL where there are none. A link is no reader: of its tree
+--            size − 1 leaves out one of the link's own arrivals and counts the
+--            others as passed on, so r is there no measure of readers alone
 -- virality   2 / (n (n − 1)) · Σ s (n − s) over the readers but the root, n being
 --            size and s the size of a reader's own subtree (Goel et al. 2015,
 --            for a tree: the mean distance between two of its readers)
+--
+-- A root that its browser calls a return is still the tree's first reader: whom
+-- it continues is not known. Arrivals beyond a network's third of a parent's
+-- day, which are to be held back, are not taken out yet.
 --
 -- Subtrees are summed from the last generation to the first, one step a
 -- generation: sumMap adds to each node's own readers what its children brought.
@@ -38,15 +44,14 @@ with recursive
             n.parent as parent,
             n.kind as kind,
             n.depth as depth,
-            n.return as return,
             n.day as day,
             n.time as time,
             n.page as page,
-            n.kind = 'view' and (n.generation >= 0 or n.return = 0) as reading,
+            n.kind = 'view' and (n.generation >= 0 or n.return = 0 and not (n.returned = 1 and n.parent != '')) as reading,
             multiIf(not reading, toUInt64(0), n.generation >= 0, c.readers, toUInt64(1)) as readers
         from passalong.nodes as n
         left any join cohorts as c on c.site = n.site and c.view = n.token
-        where (n.site, n.origin) in (select site, origin from passalong.nodes where kind = 'view' and parent != '' and return = 0)
+        where (n.site, n.origin) in (select site, origin from passalong.nodes where kind = 'view' and parent != '' and return = 0 and returned = 0)
     ),
     -- Shares and returns that somebody came by, and what they stand for.
     -- `more` ends it: 0 once no pointer moved any more.
@@ -154,4 +159,7 @@ left any join roots on roots.site = t.site and roots.origin = t.origin
 left any join campaigns on campaigns.site = t.site and campaigns.token = t.origin
 left any join came on came.site = t.site and came.origin = t.origin
 left any join passalong.rates as rates on rates.site = t.site
-settings join_use_nulls = 0;
+settings
+    join_use_nulls = 0,
+    max_bytes_before_external_group_by = 200000000,
+    max_bytes_before_external_sort = 200000000;

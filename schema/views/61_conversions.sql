@@ -12,7 +12,8 @@
 -- currency        ISO 4217; where none was sent the site's
 -- confirmed       1: the shop's server said so
 -- revenue         `value` if it is in the site's currency, else 0
--- visit, landing, landing_day   empty where no page view is known
+-- visit, landing  empty where no page view is known
+-- landing_day     of that visit; where none is known, the order's own `day`
 -- source, channel, method, sharer, origin, depth, campaign   of that visit, as in `attribution`
 --
 -- A server's word about a view, without an order, confirms the first conversion
@@ -30,7 +31,7 @@ select
     o.revenue as revenue,
     o.visit as visit,
     a.page as landing,
-    a.day as landing_day,
+    if(a.visit = '', o.day, a.day) as landing_day,
     a.source as source,
     a.channel as channel,
     a.method as method,
@@ -40,4 +41,7 @@ select
     a.campaign as campaign
 from passalong.orders as o
 left any join passalong.attribution as a on a.site = o.site and a.visit = o.visit
-settings join_use_nulls = 0;
+settings
+    join_use_nulls = 0,
+    max_bytes_before_external_group_by = 200000000,
+    max_bytes_before_external_sort = 200000000;

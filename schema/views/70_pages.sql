@@ -59,7 +59,8 @@ with
         from passalong.copies
         group by site, day, page
     ),
-    -- A share is told of again when its outcome is known; the latest holds.
+    -- A share is told of again when its outcome is known; the latest holds. At
+    -- a strict site a share has no token of its own: each event is one.
     shared as
     (
         select site, day, page, count() as shares
@@ -73,7 +74,10 @@ with
                 argMax(e.outcome, (e.received, ifNull(e.seq, 0), e.batch, e.row)) as outcome
             from passalong.events as e
             where e.type = 'share' and e.bot = 0
-            group by site, token
+            group by
+                site,
+                token,
+                multiIf(privacy != 'strict', '', seq is null, row_id(batch, row), concat(visitor, '.', ifNull(toString(seq), ''), '.', toString(item)))
         )
         where outcome != 'cancelled'
         group by site, day, page
@@ -110,4 +114,7 @@ left any join viewed as v on v.site = k.site and v.day = k.day and v.page = k.pa
 left any join landed as l on l.site = k.site and l.day = k.day and l.page = k.page
 left any join copied as c on c.site = k.site and c.day = k.day and c.page = k.page
 left any join shared as s on s.site = k.site and s.day = k.day and s.page = k.page
-settings join_use_nulls = 0;
+settings
+    join_use_nulls = 0,
+    max_bytes_before_external_group_by = 200000000,
+    max_bytes_before_external_sort = 200000000;

@@ -31,7 +31,10 @@ with
         from passalong.attribution as a
         left any join ordered as o on o.site = a.site and o.visit = a.visit
         group by site, day, channel, method
-        settings join_use_nulls = 0
+        settings
+            join_use_nulls = 0,
+            max_bytes_before_external_group_by = 200000000,
+            max_bytes_before_external_sort = 200000000
     )
 select
     l.site as site,

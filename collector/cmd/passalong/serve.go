@@ -150,7 +150,7 @@ func (s *stack) metrics() *metrics.Metrics {
 		}
 		st := s.out.loader.Stats()
 		return metrics.LoaderStats{
-			Batches: st.Batches, Rows: st.Rows, Nodes: st.Nodes, Repaired: st.Repaired, Retries: st.Retries,
+			Batches: st.Batches, Rows: st.Rows, Nodes: st.Nodes, Repaired: st.Repaired, Retries: st.Retries, Recounts: st.Recounts,
 			Quarantined: uint64(st.Quarantined), Lag: st.Lag, State: st.State,
 		}
 	})

@@ -12,10 +12,14 @@ import (
 	"github.com/passalong/passalong/collector/lineage"
 )
 
-// Define is the lineage of all births at once.
-func Define(births []lineage.Birth) map[lineage.Key]lineage.Node {
+// Define is the lineage of all births at once, of readers of whom some have
+// consented, at whatever time.
+func Define(births []lineage.Birth, consented map[lineage.Key]string) map[lineage.Key]lineage.Node {
 	born := map[lineage.Key]lineage.Birth{}
 	for _, b := range births {
+		if id, given := consented[b.Key()]; given && b.Kind == lineage.View && b.Generation < 0 {
+			b.Visitor = id
+		}
 		if w, twice := born[b.Key()]; !twice || b.Received < w.Received || b.Received == w.Received && lineage.Before(&b, &w) {
 			born[b.Key()] = b
 		}
