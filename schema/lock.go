@@ -156,6 +156,24 @@ ORDER BY version_id
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1`)}, nil
 }
 
+// complete makes up for a crash between the making of the table and its first
+// row, version 0, after which goose would refuse for ever.
+func (v *versions) complete(ctx context.Context, db *sql.DB) error {
+	if exists, err := v.TableExists(ctx, db); err != nil || !exists {
+		return err
+	}
+	all, err := v.ListMigrations(ctx, db)
+	if err != nil {
+		return err
+	}
+	for _, m := range all {
+		if m.Version == 0 {
+			return nil
+		}
+	}
+	return v.Insert(ctx, db, database.InsertRequest{Version: 0})
+}
+
 func (v *versions) CreateVersionTable(ctx context.Context, db database.DBTxConn) error {
 	_, err := db.ExecContext(ctx, v.create)
 	return err

@@ -117,6 +117,9 @@ func migrate(ctx context.Context, db *sql.DB, r *renderer, o Options) error {
 	if err != nil {
 		return err
 	}
+	if err := store.complete(ctx, db); err != nil {
+		return fmt.Errorf("table of versions: %w", err)
+	}
 	p, err := goose.NewProvider("", db, migrations, goose.WithStore(store), goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)

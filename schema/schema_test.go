@@ -13,6 +13,7 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 
+	"github.com/passalong/passalong/collector/engine"
 	"github.com/passalong/passalong/collector/engine/enginetest"
 )
 
@@ -109,6 +110,27 @@ func TestApplyAgainChangesNothing(t *testing.T) {
 	db.one(t, "SELECT tupleElement(x, 2) FROM (SELECT tuple(*) AS x FROM ("+stored+"))", &after)
 	if before != after {
 		t.Error("tables or views are not what they were")
+	}
+}
+
+// A collector that was killed between the making of goose's table and the first
+// row of it leaves a table that goose alone would refuse for ever.
+func TestCrashInTheFirstMigrationIsMadeUpFor(t *testing.T) {
+	dsn := enginetest.New(t, engine.Options{}).DSN()
+	db := open(t, dsn)
+	r, err := newRenderer("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := newVersions(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := v.CreateVersionTable(t.Context(), db.DB); err != nil {
+		t.Fatal(err)
+	}
+	if err := Apply(t.Context(), dsn, Options{Logger: quiet}); err != nil {
+		t.Fatal(err)
 	}
 }
 
