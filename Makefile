@@ -23,9 +23,13 @@ run: build ## build, start the collector with an example page, print where to op
 	bin/passalong serve --data-dir data --site localhost=localhost,127.0.0.1 --pages docs/examples/pages
 
 test: build tools $(SNIPPET) ## every test: snippet in Chromium, generated files, Go with the race detector and a real ClickHouse
-	cd snippet && npm test
 	$(MAKE) --no-print-directory check
-	go test -race -timeout 10m ./...
+	@# The browser's tests run beside the others; their output is shown when they are done.
+	@cd snippet && { npm test >../bin/snippet-test.log 2>&1; echo $$? >../bin/snippet-test.exit; } & \
+	go test -race -timeout 15m ./...; code=$$?; wait; \
+	tail -n 6 bin/snippet-test.log; \
+	if [ "$$(cat bin/snippet-test.exit)" != 0 ]; then cat bin/snippet-test.log; code=1; fi; \
+	go test -race ./snippet || code=1; exit $$code
 
 lint: $(SNIPPET) ## vet, golangci-lint (few rules, each with its reason), TypeScript
 	test -x bin/tools/golangci-lint || GOBIN=$(CURDIR)/bin/tools go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
