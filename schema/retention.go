@@ -2,6 +2,7 @@ package schema
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"time"
 
@@ -27,25 +28,7 @@ func Retain(ctx context.Context, dsn string, cluster string, before time.Time) (
 	before = before.UTC()
 	first := time.Date(before.Year(), before.Month(), 1, 0, 0, 0, 0, time.UTC)
 	for _, table := range []struct{ database, name string }{{"passalong", "events"}, {"passalong_private", "texts"}} {
-		rows, err := db.QueryContext(ctx, `/* schema: Retain */
-SELECT DISTINCT partition FROM system.parts
-WHERE database = $1 AND table = $2 AND active AND toUInt32OrZero(partition) < $3
-ORDER BY partition`, table.database, r.local(table.name), first.Year()*100+int(first.Month()))
-		if err != nil {
-			return dropped, fmt.Errorf("old months of %s: %w", table.name, err)
-		}
-		var old []string
-		for rows.Next() {
-			var month string
-			if err = rows.Scan(&month); err != nil {
-				break
-			}
-			old = append(old, month)
-		}
-		rows.Close()
-		if err == nil {
-			err = rows.Err()
-		}
+		old, err := oldMonths(ctx, db, table.database, r.local(table.name), first)
 		if err != nil {
 			return dropped, fmt.Errorf("old months of %s: %w", table.name, err)
 		}
@@ -66,4 +49,24 @@ ORDER BY partition`, table.database, r.local(table.name), first.Year()*100+int(f
 		return dropped, fmt.Errorf("delete old nodes: %w", err)
 	}
 	return dropped, nil
+}
+
+// oldMonths lists the partitions of a table that are before a month.
+func oldMonths(ctx context.Context, db *sql.DB, database, table string, first time.Time) (old []string, err error) {
+	rows, err := db.QueryContext(ctx, `/* schema: oldMonths */
+SELECT DISTINCT partition FROM system.parts
+WHERE database = $1 AND table = $2 AND active AND toUInt32OrZero(partition) < $3
+ORDER BY partition`, database, table, first.Year()*100+int(first.Month()))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var month string
+		if err := rows.Scan(&month); err != nil {
+			return nil, err
+		}
+		old = append(old, month)
+	}
+	return old, rows.Err()
 }

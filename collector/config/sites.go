@@ -97,7 +97,8 @@ func siteEntries(value any) (any, error) {
 func (s *SiteSpec) table(table map[string]any) error {
 	s.ID, _ = table["id"].(string)
 	for _, key := range slices.Sorted(maps.Keys(table)) {
-		value, ok := table[key], true
+		value := table[key]
+		var ok bool
 		want := "a text"
 		switch key {
 		case "id":
