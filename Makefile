@@ -2,7 +2,7 @@
 # with Go, Node and make.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build run test lint bench torture generate tools check clean
+.PHONY: help build run readers test lint bench torture generate tools check clean
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
@@ -21,6 +21,9 @@ build: bin/libchdb.so bin/country.mmdb ## the binary, with its engine and countr
 run: build ## build, start the collector with an example page, print where to open it
 	@echo 'Open http://localhost:8080/pages/article.html; Ctrl-C stops.'
 	bin/passalong serve --data-dir data --site localhost=localhost,127.0.0.1 --pages docs/examples/pages
+
+readers: tools $(SNIPPET) ## three Chromium profiles hand the example article of a running `make run` on
+	node snippet/test/three-readers.mjs http://localhost:8080/pages/article.html
 
 test: build tools $(SNIPPET) ## every test: snippet in Chromium, generated files, Go with the race detector and a real ClickHouse
 	$(MAKE) --no-print-directory check
