@@ -93,17 +93,17 @@ var codes = map[int32]Class{
 	210: ClassConnection, // NETWORK_ERROR
 }
 
-// errRow marks a value that cannot even be encoded.
-type errRow struct{ err error }
+// errSchema marks a column that is not as it must be.
+type errSchema struct{ err error }
 
-func (e errRow) Error() string { return "encode: " + e.err.Error() }
-func (e errRow) Unwrap() error { return e.err }
+func (e errSchema) Error() string { return e.err.Error() }
+func (e errSchema) Unwrap() error { return e.err }
 
 // classify returns the class of err, and ClickHouse's code or 0.
 func classify(err error) (Class, int32) {
 	var (
 		exception *clickhouse.Exception
-		row       errRow
+		schema    errSchema
 		network   net.Error
 	)
 	switch {
@@ -114,8 +114,8 @@ func classify(err error) (Class, int32) {
 			return class, exception.Code
 		}
 		return ClassServer, exception.Code
-	case errors.As(err, &row):
-		return ClassRow, 0
+	case errors.As(err, &schema):
+		return ClassSchema, 0
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded),
 		errors.Is(err, clickhouse.ErrAcquireConnTimeout):
 		return ClassTimeout, 0

@@ -1,139 +1,212 @@
 package loader
 
 import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math"
 	"strings"
 	"time"
 
+	chproto "github.com/ClickHouse/ch-go/proto"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/column"
-	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
-	"github.com/shopspring/decimal"
 
 	"github.com/passalong/passalong/collector/event"
 )
 
-// A field is one column of `events` and how it is filled from a part. Whole
-// columns are appended at once: by rows, every value would be boxed, and
-// encoding is the larger half of what an insert costs.
+// A field is one column of `events` and how it is filled from a chunk.
 type field struct {
 	name string
-	fill func(c column.Interface, to driver.BatchColumn, p *part, s *scratch) error
+	fill func(to column.Interface, k *chunk) error
 }
 
-// scratch is reused from column to column.
-type scratch struct {
-	strings  []string
-	times    []time.Time
-	bytes    []uint8
-	words    []uint32
-	longs    []uint64
-	pointers []*uint32
+// chunkRows is how many rows are encoded and sent at a time. ClickHouse unpacks
+// one chunk while the next is encoded, and the columns' memory is used again.
+// Measured from 2,000 to 50,000: 8,000 is as fast as any and needs 5 MB.
+const chunkRows = 8192
+
+// A chunk is some rows of a part, and memory that is used again from column to
+// column and from chunk to chunk.
+type chunk struct {
+	label  string
+	rows   []uint64
+	events []*event.Event
+
+	strings []string
+	native  []byte
+	keys    []uint16
+	known   map[string]uint16
+	wire    wire
 }
 
-func grow[T any](s *[]T, n int) []T {
-	if cap(*s) < n {
-		*s = make([]T, n)
+func newChunk(label string) *chunk {
+	k := &chunk{label: label, known: map[string]uint16{}}
+	k.wire.reader = chproto.NewReader(&k.wire)
+	return k
+}
+
+// A wire hands a column its values in the form they have on the way to the
+// server. clickhouse-go appends values of most types one by one, each boxed
+// and looked up in a map or converted by way of its text: measured, two thirds
+// of what an insert cost. Decoding them is public, and a copy.
+type wire struct {
+	rest   []byte
+	reader *chproto.Reader
+}
+
+func (w *wire) Read(p []byte) (int, error) {
+	if len(w.rest) == 0 {
+		return 0, io.EOF
 	}
-	return (*s)[:n]
+	n := copy(p, w.rest)
+	w.rest = w.rest[n:]
+	return n, nil
+}
+
+// take fills a column of exactly this type from k.native.
+func (k *chunk) take(to column.Interface, kind column.Type) error {
+	if to.Type() != kind {
+		return fmt.Errorf("is %s, want %s", to.Type(), kind)
+	}
+	k.wire.rest = k.native
+	return to.Decode(k.wire.reader, len(k.events))
+}
+
+// fixed is a column of values of one width.
+func fixed(name string, kind column.Type, put func(to []byte, e *event.Event) []byte) field {
+	return field{name, func(to column.Interface, k *chunk) error {
+		k.native = k.native[:0]
+		for _, e := range k.events {
+			k.native = put(k.native, e)
+		}
+		return k.take(to, kind)
+	}}
+}
+
+// optional is the same where a value may be missing: which are comes first.
+func optional(name string, kind column.Type, missing func(*event.Event) bool, put func(to []byte, e *event.Event) []byte) field {
+	return field{name, func(to column.Interface, k *chunk) error {
+		k.native = k.native[:0]
+		for _, e := range k.events {
+			k.native = append(k.native, asByte(missing(e)))
+		}
+		for _, e := range k.events {
+			k.native = put(k.native, e)
+		}
+		return k.take(to, "Nullable("+kind+")")
+	}}
 }
 
 func text(name string, of func(*event.Event) string) field {
-	return field{name, func(c column.Interface, to driver.BatchColumn, p *part, s *scratch) error {
-		if _, low := c.(*column.LowCardinality); low {
-			return lowCardinality(to, p, of)
+	return field{name, func(to column.Interface, k *chunk) error {
+		if to.Type() == "LowCardinality(String)" {
+			k.lowCardinality(of)
+			return k.take(to, to.Type())
 		}
-		values := grow(&s.strings, len(p.events))
-		for i, e := range p.events {
-			values[i] = of(e)
+		if to.Type() != "String" {
+			return fmt.Errorf("is %s, want String", to.Type())
 		}
-		return to.Append(values)
+		k.strings = k.strings[:0]
+		for _, e := range k.events {
+			k.strings = append(k.strings, of(e))
+		}
+		_, err := to.Append(k.strings)
+		return err
 	}}
 }
 
-// lowCardinality appends row by row, as clickhouse-go does too, but boxes a
-// string only when it differs from the one before.
-func lowCardinality(to driver.BatchColumn, p *part, of func(*event.Event) string) error {
+// How a block of a LowCardinality column begins: the width of its keys, and
+// that its dictionary is in it and stands for this block alone (ClickHouse,
+// src/DataTypes/Serializations/SerializationLowCardinality.cpp).
+const (
+	keysOfOneByte  = 0
+	keysOfTwoBytes = 1
+	hasDictionary  = 1<<9 | 1<<10
+)
+
+// lowCardinality writes a dictionary, of which the first entry is the empty
+// string, and one key a row.
+func (k *chunk) lowCardinality(of func(*event.Event) string) {
+	clear(k.known)
+	k.known[""] = 0
+	k.keys = k.keys[:0]
+	const head = 2 * 8
+	k.native = append(k.native[:0], make([]byte, head)...)
+	k.native = append(k.native, 0) // the length of ""
 	var last string
-	var boxed any = ""
-	for _, e := range p.events {
+	var key uint16
+	for _, e := range k.events {
 		if v := of(e); v != last {
-			last, boxed = v, v
+			last = v
+			found, known := k.known[v]
+			if !known {
+				found = uint16(len(k.known)) // chunkRows is far below what it holds
+				k.known[v] = found
+				k.native = append(binary.AppendUvarint(k.native, uint64(len(v))), v...)
+			}
+			key = found
 		}
-		if err := to.AppendRow(boxed); err != nil {
-			return err
+		k.keys = append(k.keys, key)
+	}
+	width := uint64(keysOfOneByte)
+	if len(k.known) > 1<<8 {
+		width = keysOfTwoBytes
+	}
+	binary.LittleEndian.PutUint64(k.native, hasDictionary|width)
+	binary.LittleEndian.PutUint64(k.native[8:], uint64(len(k.known)))
+	k.native = binary.LittleEndian.AppendUint64(k.native, uint64(len(k.keys)))
+	for _, key := range k.keys {
+		if width == keysOfOneByte {
+			k.native = append(k.native, byte(key))
+		} else {
+			k.native = binary.LittleEndian.AppendUint16(k.native, key)
 		}
 	}
-	return nil
 }
+
+const timeKind = "DateTime64(3, 'UTC')"
 
 func moment(name string, of func(*event.Event) int64) field {
-	return field{name, func(_ column.Interface, to driver.BatchColumn, p *part, s *scratch) error {
-		values := grow(&s.times, len(p.events))
-		for i, e := range p.events {
-			values[i] = time.UnixMilli(of(e)).UTC()
-		}
-		return to.Append(values)
-	}}
-}
-
-func flag(name string, of func(*event.Event) bool) field {
-	return small(name, func(e *event.Event) uint8 {
-		if of(e) {
-			return 1
-		}
-		return 0
+	return fixed(name, timeKind, func(to []byte, e *event.Event) []byte {
+		return binary.LittleEndian.AppendUint64(to, uint64(of(e)))
 	})
 }
 
+func flag(name string, of func(*event.Event) bool) field {
+	return small(name, func(e *event.Event) uint8 { return asByte(of(e)) })
+}
+
 func small(name string, of func(*event.Event) uint8) field {
-	return field{name, func(_ column.Interface, to driver.BatchColumn, p *part, s *scratch) error {
-		values := grow(&s.bytes, len(p.events))
-		for i, e := range p.events {
-			values[i] = of(e)
-		}
-		return to.Append(values)
-	}}
+	return fixed(name, "UInt8", func(to []byte, e *event.Event) []byte { return append(to, of(e)) })
 }
 
 func word(name string, of func(*event.Event) uint32) field {
-	return field{name, func(_ column.Interface, to driver.BatchColumn, p *part, s *scratch) error {
-		values := grow(&s.words, len(p.events))
-		for i, e := range p.events {
-			values[i] = of(e)
-		}
-		return to.Append(values)
-	}}
+	return fixed(name, "UInt32", func(to []byte, e *event.Event) []byte { return binary.LittleEndian.AppendUint32(to, of(e)) })
 }
 
 func long(name string, of func(*event.Event) uint64) field {
-	return field{name, func(_ column.Interface, to driver.BatchColumn, p *part, s *scratch) error {
-		values := grow(&s.longs, len(p.events))
-		for i, e := range p.events {
-			values[i] = of(e)
-		}
-		return to.Append(values)
-	}}
+	return fixed(name, "UInt64", func(to []byte, e *event.Event) []byte { return binary.LittleEndian.AppendUint64(to, of(e)) })
 }
 
 // fields are the columns of `events`, by name: the table's order is its own.
 var fields = []field{
 	text("site", func(e *event.Event) string { return e.Site }),
-	{"day", func(_ column.Interface, to driver.BatchColumn, p *part, s *scratch) error {
-		values := grow(&s.times, len(p.events))
-		for i, e := range p.events {
-			values[i] = dayTime(e.Day)
-		}
-		return to.Append(values)
-	}},
+	fixed("day", "Date", func(to []byte, e *event.Event) []byte {
+		// What a Date cannot say is its first or last day, as when clickhouse-go appends it.
+		return binary.LittleEndian.AppendUint16(to, uint16(min(max(e.Day, 0), math.MaxUint16)))
+	}),
 	moment("time", func(e *event.Event) int64 { return e.Time }),
 	moment("received", func(e *event.Event) int64 { return e.Received }),
-	{"row", func(_ column.Interface, to driver.BatchColumn, p *part, _ *scratch) error { return to.Append(p.rows) }},
-	{"seq", func(_ column.Interface, to driver.BatchColumn, p *part, s *scratch) error {
-		values := grow(&s.pointers, len(p.events))
-		for i, e := range p.events {
-			values[i] = e.Seq
+	{"row", func(to column.Interface, k *chunk) error {
+		k.native = k.native[:0]
+		for _, row := range k.rows {
+			k.native = binary.LittleEndian.AppendUint64(k.native, row)
 		}
-		return to.Append(values)
+		return k.take(to, "UInt64")
 	}},
+	optional("seq", "UInt32", func(e *event.Event) bool { return e.Seq == nil }, func(to []byte, e *event.Event) []byte {
+		return binary.LittleEndian.AppendUint32(to, e.GetSeq())
+	}),
 	small("item", func(e *event.Event) uint8 { return uint8(e.Item) }),
 	text("type", func(e *event.Event) string { return e.Type }),
 	text("privacy", func(e *event.Event) string { return e.Privacy }),
@@ -150,16 +223,9 @@ var fields = []field{
 	text("canonical", func(e *event.Event) string { return e.Canonical }),
 	text("author", func(e *event.Event) string { return e.Author }),
 	text("section", func(e *event.Event) string { return e.Section }),
-	{"published", func(_ column.Interface, to driver.BatchColumn, p *part, _ *scratch) error {
-		values := make([]*time.Time, len(p.events))
-		for i, e := range p.events {
-			if e.Published != 0 {
-				at := time.UnixMilli(e.Published).UTC()
-				values[i] = &at
-			}
-		}
-		return to.Append(values)
-	}},
+	optional("published", timeKind, func(e *event.Event) bool { return e.Published == 0 }, func(to []byte, e *event.Event) []byte {
+		return binary.LittleEndian.AppendUint64(to, uint64(e.Published))
+	}),
 	text("language", func(e *event.Event) string { return e.Language }),
 	text("zone", func(e *event.Event) string { return e.Zone }),
 	word("width", func(e *event.Event) uint32 { return e.Width }),
@@ -190,44 +256,22 @@ var fields = []field{
 	long("visible", func(e *event.Event) uint64 { return e.Visible }),
 	small("scroll", func(e *event.Event) uint8 { return uint8(e.Scroll) }),
 	text("name", func(e *event.Event) string { return e.Name }),
-	{"value", func(_ column.Interface, to driver.BatchColumn, p *part, _ *scratch) error {
-		for _, e := range p.events {
-			value := zero
-			if e.Value != 0 {
-				value = decimal.New(e.Value, -4)
-			}
-			if err := to.AppendRow(value); err != nil {
-				return err
-			}
-		}
-		return nil
-	}},
+	fixed("value", "Decimal(18, 4)", func(to []byte, e *event.Event) []byte {
+		return binary.LittleEndian.AppendUint64(to, uint64(e.Value)) // in ten thousandths, as a Decimal is
+	}),
 	text("currency", func(e *event.Event) string { return e.Currency }),
 	text("order", func(e *event.Event) string { return e.Order }),
 	text("answer", func(e *event.Event) string { return e.Answer }),
-	{"mood", func(_ column.Interface, to driver.BatchColumn, p *part, _ *scratch) error {
-		values := make([]int8, len(p.events))
-		for i, e := range p.events {
-			values[i] = int8(e.Mood)
-		}
-		return to.Append(values)
-	}},
+	fixed("mood", "Int8", func(to []byte, e *event.Event) []byte { return append(to, byte(e.Mood)) }),
 	text("campaign", func(e *event.Event) string { return e.Campaign }),
 	text("label", func(e *event.Event) string { return e.Label }),
 	text("kind", func(e *event.Event) string { return e.Kind }),
 	text("side", func(e *event.Event) string { return e.Side }),
-	{"batch", func(_ column.Interface, to driver.BatchColumn, p *part, _ *scratch) error {
-		var label any = p.label
-		for range p.events {
-			if err := to.AppendRow(label); err != nil {
-				return err
-			}
-		}
-		return nil
+	{"batch", func(to column.Interface, k *chunk) error {
+		k.lowCardinality(func(*event.Event) string { return k.label })
+		return k.take(to, "LowCardinality(String)")
 	}},
 }
-
-var zero any = decimal.Decimal{}
 
 // eventsInsert names the columns: a column that a newer schema adds keeps its
 // default, one that this schema lacks is an error before anything is sent.

@@ -12,20 +12,26 @@ import (
 	"github.com/passalong/passalong/collector/lineage"
 )
 
-// consents reads from a batch's events which views brought a consented id, in
-// a beacon of any type. At level strict nobody has one.
-func consents(events []*event.Event) []lineage.Consent {
-	var given []lineage.Consent
-	seen := map[lineage.Consent]bool{}
-	for _, e := range events {
-		c := lineage.Consent{Site: e.Site, View: e.View, Day: e.Day}
-		if !e.Consented || e.Bot || e.Privacy == "strict" || e.View == "" || seen[c] {
-			continue
-		}
-		seen[c] = true
-		given = append(given, c)
+// consents collects which views brought a consented id, in a beacon of any
+// type. At level strict nobody has one.
+type consents struct {
+	given []lineage.Consent
+	seen  map[lineage.Consent]bool
+}
+
+func (c *consents) add(e *event.Event) {
+	if !e.Consented || e.Bot || e.Privacy == "strict" || e.View == "" {
+		return
 	}
-	return given
+	one := lineage.Consent{Site: e.Site, View: e.View, Day: e.Day}
+	if c.seen[one] {
+		return
+	}
+	if c.seen == nil {
+		c.seen = map[lineage.Consent]bool{}
+	}
+	c.seen[one] = true
+	c.given = append(c.given, one)
 }
 
 // consentSpan is how many days before a beacon of a view the others are looked

@@ -10,20 +10,25 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 
+	"github.com/passalong/passalong/collector/event"
 	"github.com/passalong/passalong/collector/spool"
 )
 
 // store brings a batch into `events`, each part once.
-func (l *Loader) store(r retrier, b *spool.Batch) error {
+func (l *Loader) store(r retrier, b *spool.Batch) (*digest, error) {
 	began := time.Now()
+	d, err := read(l.o.Spool.ID(), b)
+	if err != nil {
+		return nil, fmt.Errorf("read batch at row %d: %w", b.From, err)
+	}
 	counted := false
-	for _, p := range cut(l.o.Spool.ID(), b) {
+	for _, p := range d.parts {
 		if err := l.storePart(r, p, b.Again, &counted); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	l.figures.insert.add(time.Since(began))
-	return nil
+	return d, nil
 }
 
 // storePart inserts and, after anything but a clean first success, counts.
@@ -46,7 +51,7 @@ func (l *Loader) storePart(r retrier, p *part, again bool, counted *bool) error 
 			}
 		}
 		again = true
-		if len(p.events) == 0 {
+		if len(p.rows) == 0 {
 			return nil
 		}
 		err := l.insertEvents(ctx, p)
@@ -83,12 +88,22 @@ func (l *Loader) insertEvents(ctx context.Context, p *part) error {
 		return fmt.Errorf("begin: %w", err)
 	}
 	columns := batch.Columns()
-	var s scratch
-	for i, f := range fields {
-		if err := f.fill(columns[i], batch.Column(i), p, &s); err != nil {
-			_ = batch.Abort() // the connection is dropped, which is all there is to do
-			return errRow{fmt.Errorf("column %s: %w", f.name, err)}
+	k := newChunk(p.label)
+	err = p.walk(chunkRows, func(rows []uint64, events []*event.Event) error {
+		if err := ctx.Err(); err != nil { // Flush does not look
+			return err
 		}
+		k.rows, k.events = rows, events
+		for i, f := range fields {
+			if err := f.fill(columns[i], k); err != nil {
+				return errSchema{fmt.Errorf("column %s: %w", f.name, err)}
+			}
+		}
+		return batch.Flush()
+	})
+	if err != nil {
+		_ = batch.Abort() // the connection is dropped, which is all there is to do
+		return fmt.Errorf("send: %w", err)
 	}
 	if err := batch.Send(); err != nil {
 		return fmt.Errorf("send: %w", err)
@@ -113,6 +128,9 @@ func insertContext(ctx context.Context, id string) context.Context {
 	return clickhouse.Context(ctx, clickhouse.WithQueryID(id), clickhouse.WithSettings(clickhouse.Settings{
 		"async_insert":               0,
 		"insert_deduplication_token": id,
+		// However many blocks come, the server makes one part of them.
+		"min_insert_block_size_rows":  1 << 30,
+		"min_insert_block_size_bytes": 1 << 30,
 	}))
 }
 
@@ -128,7 +146,7 @@ func (l *Loader) reconcile(ctx context.Context, p *part) (there bool, err error)
 	if err != nil {
 		return false, fmt.Errorf("count: %w", err)
 	}
-	want := uint64(len(p.events))
+	want := uint64(len(p.rows))
 	switch {
 	case rows == want && distinct == want:
 		return true, nil
@@ -213,24 +231,24 @@ func (l *Loader) bisect(ctx context.Context, p *part) (refused []uint64, err err
 		if class, _ := classify(err); class != ClassRow {
 			return err // nil, or a state of the server
 		}
-		if len(p.events) == 1 {
+		if len(p.rows) == 1 {
 			if refused = append(refused, p.rows[0]); len(refused) > mostRefused {
 				return fmt.Errorf("more than %d rows are refused: %w", mostRefused, errState{err})
 			}
 			return nil
 		}
-		middle := len(p.events) / 2
+		middle := len(p.rows) / 2
 		if err := halve(p.slice(0, middle)); err != nil {
 			return err
 		}
-		return halve(p.slice(middle, len(p.events)))
+		return halve(p.slice(middle, len(p.rows)))
 	}
-	if len(p.events) == 1 {
+	if len(p.rows) == 1 {
 		return p.rows, nil // it was refused just now
 	}
-	middle := len(p.events) / 2
+	middle := len(p.rows) / 2
 	if err = halve(p.slice(0, middle)); err == nil {
-		err = halve(p.slice(middle, len(p.events)))
+		err = halve(p.slice(middle, len(p.rows)))
 	}
 	return refused, err
 }

@@ -99,7 +99,11 @@ func TestAnOldInsertIsEndedBeforeCounting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	label := cut(s.ID(), b)[0].label
+	d, err := read(s.ID(), b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	label := d.parts[0].label
 	ended := make(chan error, 1)
 	go func() {
 		ctx := clickhouse.Context(context.Background(), clickhouse.WithQueryID(queryID(label)))

@@ -122,7 +122,7 @@ type Loader struct {
 // A settling is a batch whose events are counted. Without a batch it says
 // that everything before `to` is settled.
 type settling struct {
-	batch *spool.Batch
+	batch *digest
 	to    uint64
 }
 
@@ -214,7 +214,8 @@ func (l *Loader) load(r retrier) error {
 			continue
 		}
 		l.figures.state.Store(stateLoading)
-		if err := l.store(r, b); err != nil {
+		d, err := l.store(r, b)
+		if err != nil {
 			return stopping(err)
 		}
 		if err := l.o.Spool.Done(b); err != nil {
@@ -222,7 +223,7 @@ func (l *Loader) load(r retrier) error {
 		}
 		l.figures.batches.Add(1)
 		l.figures.rows.Add(b.Rows())
-		if !l.pass(r, settling{b, b.To}) {
+		if !l.pass(r, settling{d, b.To}) {
 			return nil
 		}
 		l.figures.state.Store(stateIdle)
@@ -242,10 +243,11 @@ func (l *Loader) recount(r retrier) error {
 			return fmt.Errorf("recount: %w", err)
 		}
 		b.Again = true
-		if err := l.store(r, b); err != nil {
+		d, err := l.store(r, b)
+		if err != nil {
 			return err
 		}
-		if !l.pass(r, settling{b, b.To}) {
+		if !l.pass(r, settling{d, b.To}) {
 			return errStopping
 		}
 	}

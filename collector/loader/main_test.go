@@ -238,6 +238,15 @@ func (w *world) births() []lineage.Birth {
 	return births(events)
 }
 
+func births(events []*event.Event) (all []lineage.Birth) {
+	for _, e := range events {
+		if b, born := birth(e); born {
+			all = append(all, b)
+		}
+	}
+	return all
+}
+
 // consented reads of each view the consented id that was received first.
 func (w *world) consented() map[lineage.Key]string {
 	w.Helper()

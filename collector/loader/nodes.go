@@ -11,7 +11,6 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"github.com/passalong/passalong/collector/lineage"
-	"github.com/passalong/passalong/collector/spool"
 )
 
 // nodes is the table `lineage` as package lineage wants to see it. It belongs
@@ -32,27 +31,27 @@ func newNodes(db Database, attempt time.Duration, alone bool) *nodes {
 }
 
 // settleBatch writes a batch's texts and nodes.
-func (l *Loader) settleBatch(r retrier, b *spool.Batch) error {
+func (l *Loader) settleBatch(r retrier, d *digest) error {
 	began := time.Now()
-	err := r.do("insert texts", func(ctx context.Context) error { return l.insertTexts(ctx, b) })
-	if err != nil {
-		return err
+	if d.texts {
+		if err := r.do("insert texts", func(ctx context.Context) error { return l.insertTexts(ctx, d) }); err != nil {
+			return err
+		}
 	}
-	born, given := births(b.Events), consents(b.Events)
-	err = r.do("insert nodes", func(ctx context.Context) error {
+	err := r.do("insert nodes", func(ctx context.Context) error {
 		if err := l.nodes.know(ctx); err != nil {
 			return err
 		}
-		l.nodes.consent(given)
+		l.nodes.consent(d.given)
 		// A second try reads anew: others may have written meanwhile.
-		d, err := lineage.Decide(ctx, l.nodes, born, given)
+		decision, err := lineage.Decide(ctx, l.nodes, d.born, d.given)
 		if err != nil {
 			return fmt.Errorf("look up: %w", err)
 		}
-		if err := l.nodes.write(ctx, d); err != nil {
+		if err := l.nodes.write(ctx, decision); err != nil {
 			return err
 		}
-		l.figures.nodes.Add(uint64(len(d.Changed)))
+		l.figures.nodes.Add(uint64(len(decision.Changed)))
 		return nil
 	})
 	l.figures.lineage.add(time.Since(began))

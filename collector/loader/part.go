@@ -2,55 +2,97 @@ package loader
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/passalong/passalong/collector/event"
+	"github.com/passalong/passalong/collector/lineage"
 	"github.com/passalong/passalong/collector/spool"
 )
 
 // A part is what of a batch falls into one month: one insert into one
 // partition, stored as a whole or not at all, and counted alone by its label.
 type part struct {
+	batch      *spool.Batch
 	label      string // spool id . first row of the batch . yyyymm
 	month      int    // yyyymm, the partition
 	begin, end int64  // of the month, Unix milliseconds
-	events     []*event.Event
-	rows       []uint64 // row of each event
+	rows       []uint64
 }
 
-// cut divides a batch by the month of `time`, in the order the months appear.
-func cut(spoolID string, b *spool.Batch) []*part {
-	var parts []*part
-	var p *part
-	for i, e := range b.Events {
-		if p == nil || e.Time < p.begin || e.Time >= p.end {
-			p = nil
-			for _, q := range parts {
-				if e.Time >= q.begin && e.Time < q.end {
-					p = q
+// A digest is what one reading of a batch's events finds.
+type digest struct {
+	parts []*part         // in the order their months appear
+	born  []lineage.Birth // as births says
+	given []lineage.Consent
+	texts bool // some event has a text that few may read
+}
+
+// read digests a batch.
+func read(spoolID string, b *spool.Batch) (*digest, error) {
+	var (
+		d        digest
+		p        *part
+		consents consents
+	)
+	err := b.Walk(readRows, func(first uint64, run []event.Event) error {
+		for i := range run {
+			e := &run[i]
+			if p == nil || e.Time < p.begin || e.Time >= p.end {
+				at := slices.IndexFunc(d.parts, func(q *part) bool { return e.Time >= q.begin && e.Time < q.end })
+				if at < 0 {
+					at = len(d.parts)
+					d.parts = append(d.parts, newPart(spoolID, b, e.Time))
 				}
+				p = d.parts[at]
 			}
-			if p == nil {
-				p = newPart(spoolID, b.From, e.Time)
-				parts = append(parts, p)
+			p.rows = append(p.rows, first+uint64(i))
+			if born, is := birth(e); is {
+				d.born = append(d.born, born)
 			}
+			consents.add(e)
+			d.texts = d.texts || hasText(e)
 		}
-		p.events = append(p.events, e)
-		p.rows = append(p.rows, b.From+uint64(i))
-	}
-	return parts
+		return nil
+	})
+	d.given = consents.given
+	return &d, err
 }
 
-func newPart(spoolID string, from uint64, at int64) *part {
+// readRows is how many events are decoded at a time where they are only looked
+// at: few, so that they stay in the processor's cache.
+const readRows = 64
+
+func newPart(spoolID string, b *spool.Batch, at int64) *part {
 	y, m, _ := time.UnixMilli(at).UTC().Date()
 	first := time.Date(y, m, 1, 0, 0, 0, 0, time.UTC)
 	month := y*100 + int(m)
 	return &part{
-		label: fmt.Sprintf("%s.%d.%06d", spoolID, from, month),
+		batch: b,
+		label: fmt.Sprintf("%s.%d.%06d", spoolID, b.From, month),
 		month: month,
 		begin: first.UnixMilli(),
 		end:   first.AddDate(0, 1, 0).UnixMilli(),
 	}
+}
+
+// walk reads the part's events, as spool.Batch.Walk does.
+func (p *part) walk(most int, fn func(rows []uint64, events []*event.Event) error) error {
+	rest := p.rows
+	var events []*event.Event
+	return p.batch.Walk(most, func(first uint64, run []event.Event) error {
+		n := 0
+		events = events[:0]
+		for ; n < len(rest) && rest[n] < first+uint64(len(run)); n++ {
+			events = append(events, &run[rest[n]-first])
+		}
+		if n == 0 {
+			return nil
+		}
+		rows := rest[:n]
+		rest = rest[n:]
+		return fn(rows, events)
+	})
 }
 
 // without returns the part without some rows.
@@ -59,18 +101,18 @@ func (p *part) without(rows map[uint64]bool) *part {
 		return p
 	}
 	rest := *p
-	rest.events, rest.rows = nil, nil
-	for i, row := range p.rows {
+	rest.rows = nil
+	for _, row := range p.rows {
 		if !rows[row] {
-			rest.events, rest.rows = append(rest.events, p.events[i]), append(rest.rows, row)
+			rest.rows = append(rest.rows, row)
 		}
 	}
 	return &rest
 }
 
-// slice returns rows i ≤ row < j of the part, under the same label.
+// slice returns the i-th to the j-th of the part's rows, under the same label.
 func (p *part) slice(i, j int) *part {
 	s := *p
-	s.events, s.rows = p.events[i:j], p.rows[i:j]
+	s.rows = p.rows[i:j]
 	return &s
 }

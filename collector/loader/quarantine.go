@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/passalong/passalong/collector/event"
 )
 
 // quarantine keeps rows that ClickHouse refuses, one file a row: its name is
@@ -79,17 +81,23 @@ func (q *quarantine) put(p *part, rows []uint64) error {
 	for _, row := range rows {
 		wanted[row] = true
 	}
-	for i, row := range p.rows {
-		if !wanted[row] {
-			continue
+	err := p.walk(readRows, func(rows []uint64, events []*event.Event) error {
+		for i, row := range rows {
+			if !wanted[row] {
+				continue
+			}
+			content, err := events[i].MarshalVT()
+			if err != nil {
+				return fmt.Errorf("row %d: %w", row, err)
+			}
+			if err := writeDurably(filepath.Join(q.dir, fmt.Sprintf("%s.%d", p.label, row)), content); err != nil {
+				return fmt.Errorf("row %d: %w", row, err)
+			}
 		}
-		content, err := p.events[i].MarshalVT()
-		if err != nil {
-			return fmt.Errorf("row %d: %w", row, err)
-		}
-		if err := writeDurably(filepath.Join(q.dir, fmt.Sprintf("%s.%d", p.label, row)), content); err != nil {
-			return fmt.Errorf("row %d: %w", row, err)
-		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	if err := syncDir(q.dir); err != nil {
 		return err

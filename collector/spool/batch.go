@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,22 +18,73 @@ type Range struct{ From, To uint64 }
 // Rows in r.
 func (r Range) Rows() uint64 { return r.To - r.From }
 
-// A Batch is a range with a durable boundary, and its events: the row of
-// Events[i] is From + i.
+// A Batch is a range with a durable boundary. Its events lie in memory as they
+// were stored; Walk reads them.
 type Batch struct {
 	Range
-	Events []*event.Event
 
 	// Again is set when this batch was given out before, by this process or by
 	// one before it, so that it may have been loaded in whole or in part.
 	Again bool
+
+	spool  *Spool
+	groups []group // that hold its rows, with memory of their own
+}
+
+// Walk reads the events in order and calls fn with one run of them after the
+// other, of at most `most`; first is the row of run[0]. The run is overwritten
+// when fn returns. Its strings may be kept, and keep the batch's memory with
+// them. An error of fn ends the walk and is returned as it is.
+//
+// Nothing is left of one run but what fn keeps: a batch of 50,000 events would
+// be 50 MB of pointers for the garbage collector to follow, again and again.
+func (b *Batch) Walk(most int, fn func(first uint64, run []event.Event) error) error {
+	run := make([]event.Event, 0, min(uint64(max(most, 1)), b.Rows()))
+	first := b.From
+	hand := func() error {
+		if len(run) == 0 {
+			return nil
+		}
+		err := fn(first, run)
+		first += uint64(len(run))
+		run = run[:0]
+		return err
+	}
+	for _, g := range b.groups {
+		err := g.frames(b.From, b.To, func(row uint64, frame []byte) error {
+			run = run[:len(run)+1]
+			e := &run[len(run)-1]
+			e.Reset()
+			if err := e.UnmarshalVTUnsafe(frame); err != nil {
+				return b.spool.damage(damagef("row %d: %v", row, err))
+			}
+			if len(run) < cap(run) {
+				return nil
+			}
+			return hand()
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return hand()
+}
+
+// hold adds the group's memory, which ends with the iterator, to the batch.
+func (b *Batch) hold(g group) error {
+	if err := g.check(); err != nil {
+		return err
+	}
+	g.body = bytes.Clone(g.body)
+	b.groups = append(b.groups, g)
+	return nil
 }
 
 const (
 	defaultBatchRows = 50_000
 
-	// A batch is decoded in memory, at about twice this. A guess that keeps a
-	// collector under its 128 MB when every beacon is of the largest kind.
+	// A guess that keeps a collector under its 128 MB when every beacon is of the
+	// largest kind: two batches are in memory, one in each stage of the loader.
 	maxBatchBytes = 32 << 20
 )
 
@@ -109,18 +161,15 @@ func (s *Spool) cutEnd() uint64 {
 // cut makes the batch that begins at the mark.
 func (s *Spool) cut(l ledger, maxRows int) (*Batch, error) {
 	limit := l.mark + min(uint64(maxRows), l.next-l.mark)
-	b := &Batch{Range: Range{From: l.mark, To: l.mark}}
-	var bytes uint64
+	b := &Batch{Range: Range{From: l.mark, To: l.mark}, spool: s}
+	var size uint64
 	err := s.scan(l.mark, l.next, func(g group) (bool, error) {
-		if b.To > b.From && (g.end() > limit || bytes+g.size > maxBatchBytes) {
+		if b.To > b.From && (g.end() > limit || size+g.size > maxBatchBytes) {
 			return false, nil
 		}
-		to := min(g.end(), limit)
-		var err error
-		b.Events, err = g.decode(b.Events, b.To, to)
-		b.To = to
-		bytes += g.size
-		return b.To < limit, err
+		b.To = min(g.end(), limit)
+		size += g.size
+		return b.To < limit, b.hold(g)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("cut batch at row %d: %w", l.mark, s.damage(err))
@@ -212,15 +261,8 @@ func (s *Spool) Loaded() []Range {
 
 // Read reads rows that are stored, loaded or not.
 func (s *Spool) Read(r Range) (*Batch, error) {
-	b := &Batch{Range: r, Again: true}
-	err := s.scan(r.From, r.To, func(g group) (bool, error) {
-		var err error
-		b.Events, err = g.decode(b.Events, r.From, r.To)
-		return g.end() < r.To, err
-	})
-	if err == nil && uint64(len(b.Events)) != r.Rows() {
-		err = damagef("%d of %d events are there", len(b.Events), r.Rows())
-	}
+	b := &Batch{Range: r, Again: true, spool: s}
+	err := s.scan(r.From, r.To, func(g group) (bool, error) { return g.end() < r.To, b.hold(g) })
 	if err != nil {
 		return nil, fmt.Errorf("read rows %d to %d: %w", r.From, r.To, s.damage(err))
 	}

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/passalong/passalong/collector/event"
 )
 
 // BenchmarkAppend counts durable events a second by how many write at once. An
@@ -81,7 +83,10 @@ func BenchmarkNext(b *testing.B) {
 		must(b, err)
 		must(b, s.Done(batch))
 		must(b, s.Release(batch.To))
-		n += len(batch.Events)
+		must(b, batch.Walk(1024, func(_ uint64, run []event.Event) error {
+			n += len(run)
+			return nil
+		}))
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
 	must(b, s.Close())

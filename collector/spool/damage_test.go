@@ -12,7 +12,7 @@ import (
 // raw changes the keys of a closed spool behind its back.
 func raw(t *testing.T, fs FS, change func(*pebble.DB)) {
 	t.Helper()
-	db, err := pebble.Open("/data/spool/"+engineDir, engineOptions(fs, &engineLog{log: new(journal).logger()}, func(error) {}))
+	db, err := pebble.Open("/data/spool/"+engineDir, engineOptions(fs, 16<<20, &engineLog{log: new(journal).logger()}, func(error) {}))
 	must(t, err)
 	change(db)
 	must(t, db.Close())
@@ -147,8 +147,8 @@ func TestTheMarkMayBeLost(t *testing.T) {
 				}
 				must(t, s.Done(b))
 			}
-			if b := mustNext(t, s, 0); names(b.Events) != "last/0" || b.Again {
-				t.Errorf("got %s again=%t, want last/0 for the first time", names(b.Events), b.Again)
+			if b := mustNext(t, s, 0); names(events(t, b)) != "last/0" || b.Again {
+				t.Errorf("got %s again=%t, want last/0 for the first time", names(events(t, b)), b.Again)
 			}
 			mustAppend(t, s, "new", 1)
 			if got := s.Stats().NextRow; got != 8 {

@@ -85,35 +85,34 @@ func decodeGroup(key, value []byte) (group, error) {
 	return g, nil
 }
 
-// decode appends the events of rows from ≤ row < to, in order. It walks the
-// whole body, so that a frame too many is found whatever rows are asked for.
-func (g group) decode(into []*event.Event, from, to uint64) ([]*event.Event, error) {
-	var slab []event.Event
+// frames calls fn with the stored form of rows from ≤ row < to, in order. It
+// walks the whole body, so that a frame too many is found whatever rows are
+// asked for.
+func (g group) frames(from, to uint64, fn func(row uint64, frame []byte) error) error {
 	body := g.body
 	for row := g.first; row < g.end(); row++ {
 		length, n := binary.Uvarint(body)
 		if n <= 0 || length > uint64(len(body)-n) {
-			return into, damagef("row %d: event does not end", row)
+			return damagef("row %d: event does not end", row)
 		}
 		frame := body[n : n+int(length)]
 		body = body[n+int(length):]
 		if row < from || row >= to {
 			continue
 		}
-		if len(slab) == 0 {
-			slab = make([]event.Event, min(to, g.end())-row)
+		if err := fn(row, frame); err != nil {
+			return err
 		}
-		e := &slab[0]
-		slab = slab[1:]
-		if err := e.UnmarshalVT(frame); err != nil {
-			return into, damagef("row %d: %v", row, err)
-		}
-		into = append(into, e)
 	}
 	if len(body) != 0 {
-		return into, damagef("group of row %d: %d bytes too many", g.first, len(body))
+		return damagef("group of row %d: %d bytes too many", g.first, len(body))
 	}
-	return into, nil
+	return nil
+}
+
+// check says whether the body is made of as many frames as the head counts.
+func (g group) check() error {
+	return g.frames(0, 0, nil)
 }
 
 // appendEvent appends one frame of a group's body.

@@ -37,7 +37,7 @@ func TestGroupReadsBackAsItWasWritten(t *testing.T) {
 	if g.first != 40 || g.end() != 45 || g.before != 12345 || g.received != 1790000000000 || g.size != uint64(len(key)+len(value)) {
 		t.Errorf("got %+v", g)
 	}
-	events, err := g.decode(nil, 41, 44)
+	events, err := g.decode(41, 44)
 	must(t, err)
 	if names(events) != "a/1 a/2 a/3" {
 		t.Errorf("got %s", names(events))
@@ -74,7 +74,7 @@ func TestDamagedGroupIsRefused(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			g, err := decodeGroup(test.key, test.value)
 			if err == nil {
-				_, err = g.decode(nil, 0, math.MaxUint64)
+				_, err = g.decode(0, math.MaxUint64)
 			}
 			if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %q in it", err, test.want)
@@ -95,7 +95,7 @@ func TestAFieldOfANewerProgramIsKept(t *testing.T) {
 
 	s := open(t, in(memory(t)))
 	must(t, s.Append(t.Context(), []*event.Event{newer}))
-	stored, err := mustNext(t, s, 0).Events[0].MarshalVT()
+	stored, err := events(t, mustNext(t, s, 0))[0].MarshalVT()
 	must(t, err)
 	if want := append(known, field...); !bytes.Equal(stored, want) {
 		t.Errorf("got %q, want %q", stored, want)
@@ -120,7 +120,7 @@ func FuzzGroup(f *testing.F) {
 		g, err := decodeGroup(key, value)
 		if err == nil {
 			var events []*event.Event
-			events, err = g.decode(nil, 0, math.MaxUint64)
+			events, err = g.decode(0, math.MaxUint64)
 			if err == nil && uint64(len(events)) != g.count {
 				t.Fatalf("%d events of %d", len(events), g.count)
 			}

@@ -89,10 +89,11 @@ func TestKilledProcessKeepsWhatItAcknowledged(t *testing.T) {
 		stored := map[string]int{}
 		b, err := s.Read(Range{0, s.Stats().NextRow}) // nothing was released
 		must(t, err)
-		for i, e := range b.Events {
+		all := events(t, b)
+		for i, e := range all {
 			stored[name(e)]++
-			if e.Item > 0 && (i == 0 || b.Events[i-1].View != e.View || b.Events[i-1].Item != e.Item-1) {
-				t.Fatalf("round %d: row %d is %s, after %s", round, i, name(e), name(b.Events[i-1]))
+			if e.Item > 0 && (i == 0 || all[i-1].View != e.View || all[i-1].Item != e.Item-1) {
+				t.Fatalf("round %d: row %d is %s, after %s", round, i, name(e), name(all[i-1]))
 			}
 		}
 		for n := range acknowledged {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"go.uber.org/goleak"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/passalong/passalong/collector/event"
 )
@@ -149,7 +150,34 @@ func rest(t testing.TB, s *Spool) []*event.Event {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b.Events
+	return events(t, b)
+}
+
+// events reads a batch into memory of its own.
+func events(t interface{ Fatal(...any) }, b *Batch) (all []*event.Event) {
+	err := b.Walk(3, func(_ uint64, run []event.Event) error {
+		for i := range run {
+			all = append(all, proto.CloneOf(&run[i]))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// decode reads rows of a group, as Walk does.
+func (g group) decode(from, to uint64) (all []*event.Event, err error) {
+	err = g.frames(from, to, func(row uint64, frame []byte) error {
+		e := new(event.Event)
+		all = append(all, e)
+		if err := e.UnmarshalVT(frame); err != nil {
+			return damagef("row %d: %v", row, err)
+		}
+		return nil
+	})
+	return all, err
 }
 
 // soon is a context for what must not take long; only a hang meets its end.

@@ -130,10 +130,11 @@ func (m *model) next(rt *rapid.T) *Batch {
 }
 
 func (m *model) holds(rt *rapid.T, b *Batch) {
-	if uint64(len(b.Events)) != b.Rows() {
-		rt.Fatalf("batch %v has %d events", b.Range, len(b.Events))
+	all := events(rt, b)
+	if uint64(len(all)) != b.Rows() {
+		rt.Fatalf("batch %v has %d events", b.Range, len(all))
 	}
-	for i, e := range b.Events {
+	for i, e := range all {
 		if got, want := name(e), m.rows[b.From+uint64(i)]; got != want {
 			rt.Fatalf("row %d: got %s, want %s", b.From+uint64(i), got, want)
 		}

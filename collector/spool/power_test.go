@@ -186,15 +186,16 @@ func checkImage(t *testing.T, want image, which string) {
 	next := make(map[int]int)
 	var w, i, last int
 	lastWriter := -1
-	for at, e := range b.Events {
+	all := events(t, b)
+	for at, e := range all {
 		writer, number, _ := strings.Cut(e.View, "-")
 		w, err = strconv.Atoi(writer)
 		must(t, err)
 		i, err = strconv.Atoi(number)
 		must(t, err)
 		if e.Item > 0 {
-			if at > 0 && (lastWriter != w || last != i || b.Events[at-1].Item != e.Item-1) {
-				t.Errorf("%s: row %d is %s, after %s", which, lowest+uint64(at), name(e), name(b.Events[at-1]))
+			if at > 0 && (lastWriter != w || last != i || all[at-1].Item != e.Item-1) {
+				t.Errorf("%s: row %d is %s, after %s", which, lowest+uint64(at), name(e), name(all[at-1]))
 			}
 			continue
 		}

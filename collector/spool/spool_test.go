@@ -54,7 +54,7 @@ func TestABatchComesBackWithTheSameRowsAfterACrash(t *testing.T) {
 
 	s, fs = reopen(t, fs)
 	second := mustNext(t, s, 100)
-	if second.Range != first.Range || names(second.Events) != names(first.Events) || !second.Again {
+	if second.Range != first.Range || names(events(t, second)) != names(events(t, first)) || !second.Again {
 		t.Fatalf("got %v again=%t, want %v again", second.Range, second.Again, first.Range)
 	}
 	must(t, s.Done(second))
@@ -113,8 +113,8 @@ func TestARowNumberIsNeverGivenTwice(t *testing.T) {
 			}
 			s = test.stop(t, s, fs)
 			mustAppend(t, s, "b", 1)
-			if b := mustNext(t, s, 0); b.Range != (Range{5, 6}) || names(b.Events) != "b/0" {
-				t.Errorf("got %v with %s, want rows 5 to 6 with b/0", b.Range, names(b.Events))
+			if b := mustNext(t, s, 0); b.Range != (Range{5, 6}) || names(events(t, b)) != "b/0" {
+				t.Errorf("got %v with %s, want rows 5 to 6 with b/0", b.Range, names(events(t, b)))
 			}
 		})
 	}
@@ -153,7 +153,7 @@ func TestReleaseKeepsWhatIsNotLoaded(t *testing.T) {
 		t.Errorf("a batch that is not loaded is gone: %v", err)
 	}
 	must(t, s.Done(second))
-	if b, err := s.Read(second.Range); err != nil || names(b.Events) != "b/0 b/1" {
+	if b, err := s.Read(second.Range); err != nil || names(events(t, b)) != "b/0 b/1" {
 		t.Errorf("a batch that is not released cannot be read: %v", err)
 	}
 	if want := []Range{{2, 4}}; !reflect.DeepEqual(s.Loaded(), want) {
