@@ -49,7 +49,9 @@ type DB struct {
 // the pool.
 func Open(dsn string) (*DB, error) {
 	switch scheme, _, _ := strings.Cut(dsn, "://"); scheme {
-	case "clickhouse", "tcp", "http", "https":
+	case "clickhouse", "tcp":
+	case "http", "https":
+		return nil, errors.New("dsn: Passalong speaks the native protocol only; give clickhouse://user:password@host:9000/passalong, with TLS …:9440/passalong?secure=true")
 	default:
 		return nil, errors.New("dsn: it reads clickhouse://user:password@host:9000/passalong")
 	}
@@ -82,6 +84,7 @@ func Open(dsn string) (*DB, error) {
 	if o.ConnMaxLifetime == 0 {
 		o.ConnMaxLifetime = time.Hour // so that a server behind a balancer can be drained
 	}
+	o.DialContext = dial(writeLimit, o.DialTimeout, o.TLS)
 	conn, err := clickhouse.Open(o)
 	if err != nil {
 		return nil, fmt.Errorf("dsn: %w", err)
