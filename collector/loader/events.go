@@ -88,18 +88,13 @@ func (l *Loader) insertEvents(ctx context.Context, p *part) error {
 		return fmt.Errorf("begin: %w", err)
 	}
 	columns := batch.Columns()
-	k := newChunk(p.label)
+	k := newChunk[event.Event](p.label)
 	err = p.walk(chunkRows, func(rows []uint64, events []*event.Event) error {
 		if err := ctx.Err(); err != nil { // Flush does not look
 			return err
 		}
-		k.rows, k.events = rows, events
-		for i, f := range fields {
-			if err := f.fill(columns[i], k); err != nil {
-				return errSchema{fmt.Errorf("column %s: %w", f.name, err)}
-			}
-		}
-		return batch.Flush()
+		k.rows, k.records = rows, events
+		return k.send(batch, columns, eventFields)
 	})
 	if err != nil {
 		_ = batch.Abort() // the connection is dropped, which is all there is to do

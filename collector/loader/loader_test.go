@@ -1,7 +1,9 @@
 package loader
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -222,7 +224,7 @@ func TestEveryFieldArrives(t *testing.T) {
 		t.Error("what was not given is not NULL")
 	}
 	filled := map[string]bool{}
-	for _, f := range fields {
+	for _, f := range eventFields {
 		filled[f.name] = true
 	}
 	rows, err := w.conn.Query(t.Context(), "SELECT name FROM system.columns WHERE database = 'passalong' AND table = 'events'")
@@ -238,6 +240,38 @@ func TestEveryFieldArrives(t *testing.T) {
 		if !filled[name] {
 			t.Errorf("column %s is never filled", name)
 		}
+	}
+}
+
+// A batch is sent in chunks, each with its dictionaries: with one key of one
+// byte, with more, and with none but the empty string.
+func TestValuesComeBackFromEveryChunk(t *testing.T) {
+	w := newWorld(t)
+	o := w.options(openSpool(t, ""))
+	o.FlushInterval = time.Hour // until it is asked for
+	c := w.start(o)
+	const rows = 3*chunkRows + 17
+	events := make([]*event.Event, rows)
+	for i := range events {
+		e := viewEvent("engage", "view", fmt.Sprint("reader ", i), 0)
+		e.Section, e.Os, e.Country = fmt.Sprint("section ", i%300), fmt.Sprint("os ", i%255), fmt.Sprint("c", i/chunkRows)
+		e.Title, e.Visible = strings.Repeat("é", i%5), uint64(i)
+		events[i] = e
+	}
+	for some := range slices.Chunk(events, 4000) {
+		c.append(some...)
+	}
+	c.flush()
+	if got := c.Stats().Batches; got != 1 {
+		t.Errorf("%d batches, want all in one", got)
+	}
+	if got := w.number(`SELECT countIf(section = concat('section ', toString(row % 300)) AND os = concat('os ', toString(row % 255))
+		AND country = concat('c', toString(intDiv(row, 8192))) AND title = repeat('é', row % 5) AND visible = row
+		AND visitor = concat('reader ', toString(row)) AND browser = '' AND seq IS NULL) FROM passalong.events`); got != rows {
+		t.Errorf("%d rows came back as they were, of %d", got, rows)
+	}
+	if got := w.number("SELECT count() FROM system.parts WHERE database = 'passalong' AND table = 'events' AND active"); got != 1 {
+		t.Errorf("%d parts: a batch that is stored in several can be there in part", got)
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"go.uber.org/goleak"
 
@@ -19,6 +18,7 @@ import (
 	"github.com/passalong/passalong/collector/lineage"
 	"github.com/passalong/passalong/collector/lineage/lineagetest"
 	"github.com/passalong/passalong/collector/spool"
+	"github.com/passalong/passalong/collector/store"
 	"github.com/passalong/passalong/schema"
 )
 
@@ -54,18 +54,12 @@ func openWorld(t testing.TB, dsn string) *world {
 
 func dial(t testing.TB, dsn string) driver.Conn {
 	t.Helper()
-	o, err := clickhouse.ParseDSN(dsn)
+	db, err := store.Open(dsn + "?dial_timeout=1s") // a handshake ends by this alone, not by the context
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Compression = &clickhouse.Compression{Method: clickhouse.CompressionLZ4}
-	o.DialTimeout = time.Second // a handshake ends by this alone, not by the context
-	conn, err := clickhouse.Open(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	return conn
+	t.Cleanup(func() { db.Close() })
+	return db.Conn()
 }
 
 func (w *world) exec(query string, args ...any) {

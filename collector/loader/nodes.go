@@ -262,8 +262,30 @@ func (n *nodes) write(ctx context.Context, d lineage.Decision) error {
 	return nil
 }
 
-const nodesInsert = "INSERT INTO passalong.lineage (`site`, `token`, `kind`, `via`, `parent`, `origin`, `depth`, `return`, `pending`, " +
-	"`time`, `received`, `day`, `page`, `visitor`, `network`, `returned`, `plain`, `generation`, `version`)"
+// nodeFields are the columns of `lineage`.
+var nodeFields = []field[lineage.Node]{
+	text("site", func(n *lineage.Node) string { return n.Site }),
+	text("token", func(n *lineage.Node) string { return n.Token }),
+	text("kind", func(n *lineage.Node) string { return n.Kind }),
+	text("via", func(n *lineage.Node) string { return n.Via }),
+	text("parent", func(n *lineage.Node) string { return n.Parent }),
+	text("origin", func(n *lineage.Node) string { return n.Origin }),
+	word("depth", func(n *lineage.Node) uint32 { return n.Depth }),
+	flag("return", func(n *lineage.Node) bool { return n.Return }),
+	flag("pending", func(n *lineage.Node) bool { return n.Pending }),
+	moment("time", func(n *lineage.Node) int64 { return n.Time }),
+	moment("received", func(n *lineage.Node) int64 { return n.Received }),
+	date("day", func(n *lineage.Node) int32 { return n.Day }),
+	text("page", func(n *lineage.Node) string { return n.Page }),
+	text("visitor", func(n *lineage.Node) string { return n.Visitor }),
+	long("network", func(n *lineage.Node) uint64 { return n.Network }),
+	flag("returned", func(n *lineage.Node) bool { return n.Returned }),
+	flag("plain", func(n *lineage.Node) bool { return n.Plain }),
+	signed("generation", func(n *lineage.Node) int8 { return n.Generation }),
+	long("version", (*lineage.Node).Version),
+}
+
+var nodesInsert = insertInto("passalong.lineage", nodeFields)
 
 // insert may be repeated: the same rows again are the same nodes. The outcome
 // of an attempt therefore need not be known. An old attempt that comes late
@@ -275,77 +297,20 @@ func (n *nodes) insert(ctx context.Context, some []lineage.Node) error {
 	if err != nil {
 		return err
 	}
-	c := &nodeColumns{batch: batch, nodes: some}
-	c.low(func(m *lineage.Node) string { return m.Site })
-	c.text(func(m *lineage.Node) string { return m.Token })
-	c.low(func(m *lineage.Node) string { return m.Kind })
-	c.text(func(m *lineage.Node) string { return m.Via })
-	c.text(func(m *lineage.Node) string { return m.Parent })
-	c.text(func(m *lineage.Node) string { return m.Origin })
-	values(c, func(m *lineage.Node) uint32 { return m.Depth })
-	values(c, func(m *lineage.Node) uint8 { return asByte(m.Return) })
-	values(c, func(m *lineage.Node) uint8 { return asByte(m.Pending) })
-	values(c, func(m *lineage.Node) time.Time { return time.UnixMilli(m.Time).UTC() })
-	values(c, func(m *lineage.Node) time.Time { return time.UnixMilli(m.Received).UTC() })
-	values(c, func(m *lineage.Node) time.Time { return dayTime(m.Day) })
-	c.text(func(m *lineage.Node) string { return m.Page })
-	c.text(func(m *lineage.Node) string { return m.Visitor })
-	values(c, func(m *lineage.Node) uint64 { return m.Network })
-	values(c, func(m *lineage.Node) uint8 { return asByte(m.Returned) })
-	values(c, func(m *lineage.Node) uint8 { return asByte(m.Plain) })
-	values(c, func(m *lineage.Node) int8 { return m.Generation })
-	values(c, func(m *lineage.Node) uint64 { return m.Version() })
-	if c.err != nil {
-		_ = batch.Abort() // the connection is dropped, which is all there is to do
-		return c.err
+	columns := batch.Columns()
+	k := newChunk[lineage.Node]("")
+	for run := range slices.Chunk(some, chunkRows) {
+		k.records = k.records[:0]
+		for i := range run {
+			k.records = append(k.records, &run[i])
+		}
+		if err = ctx.Err(); err == nil { // Flush does not look
+			err = k.send(batch, columns, nodeFields)
+		}
+		if err != nil {
+			_ = batch.Abort() // the connection is dropped, which is all there is to do
+			return err
+		}
 	}
 	return batch.Send()
-}
-
-func asByte(b bool) uint8 {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-// nodeColumns fills one column after the other and keeps the first error.
-type nodeColumns struct {
-	batch  driver.Batch
-	nodes  []lineage.Node
-	column int
-	err    error
-}
-
-func (c *nodeColumns) text(of func(*lineage.Node) string) { values(c, of) }
-
-func (c *nodeColumns) low(of func(*lineage.Node) string) {
-	to := c.next()
-	var last string
-	var boxed any = ""
-	for i := range c.nodes {
-		if v := of(&c.nodes[i]); v != last {
-			last, boxed = v, v
-		}
-		if c.err == nil {
-			c.err = to.AppendRow(boxed)
-		}
-	}
-}
-
-func (c *nodeColumns) next() driver.BatchColumn {
-	c.column++
-	return c.batch.Column(c.column - 1)
-}
-
-func values[T any](c *nodeColumns, of func(*lineage.Node) T) {
-	to := c.next()
-	if c.err != nil {
-		return
-	}
-	all := make([]T, len(c.nodes))
-	for i := range c.nodes {
-		all[i] = of(&c.nodes[i])
-	}
-	c.err = to.Append(all)
 }
