@@ -75,13 +75,18 @@ func Decide(ctx context.Context, store Store, births []Birth, consents []Consent
 	}
 	first := winners(births)
 
-	keys := make(map[Key]bool, 2*len(first))
-	for key, b := range first {
-		keys[key] = true
+	keys := make([]Key, 0, 2*len(first))
+	for i := range births {
+		b := &births[i]
+		if first[b.Key()] != b {
+			continue
+		}
+		keys = append(keys, b.Key())
 		if b.hangs() {
-			keys[b.ViaKey()] = true
+			keys = append(keys, b.ViaKey())
 		}
 	}
+	g.seen = make(map[Key]bool, len(keys))
 	if err := g.rename(ctx, keys); err != nil {
 		return Decision{}, err
 	}
@@ -124,7 +129,7 @@ func Repair(ctx context.Context, store Store, doubt Doubt) (Decision, error) {
 	if _, err := g.consent(ctx, nil, doubt.Consents); err != nil {
 		return Decision{}, err
 	}
-	if err := g.rename(ctx, map[Key]bool{}); err != nil {
+	if err := g.rename(ctx, nil); err != nil {
 		return Decision{}, err
 	}
 	return g.resolve(ctx, nil, doubt.Replaced)
@@ -196,11 +201,8 @@ func (b *Birth) consent(consented map[Key]string) {
 // rename looks at keys and at the views with a consented id, and marks the
 // trees of those that go by another visitor from now on. All that depends on
 // it came by the view or by its shares, and so has the view's origin.
-func (g *gathering) rename(ctx context.Context, keys map[Key]bool) error {
-	for key := range g.consented {
-		keys[key] = true
-	}
-	if err := g.look(ctx, keys); err != nil {
+func (g *gathering) rename(ctx context.Context, keys []Key) error {
+	if err := g.look(ctx, append(keys, sorted(g.consented)...)); err != nil {
 		return err
 	}
 	for i := range g.known {
@@ -219,13 +221,17 @@ func (g *gathering) add(nodes []Node) {
 	g.known = append(g.known, nodes...)
 }
 
-func (g *gathering) look(ctx context.Context, keys map[Key]bool) error {
-	maps.DeleteFunc(keys, func(k Key, _ bool) bool { return g.seen[k] })
+// look asks for those keys that were not asked for. It uses their memory.
+func (g *gathering) look(ctx context.Context, keys []Key) error {
+	keys = slices.DeleteFunc(keys, func(k Key) bool {
+		seen := g.seen[k]
+		g.seen[k] = true
+		return seen
+	})
 	if len(keys) == 0 {
 		return nil
 	}
-	maps.Copy(g.seen, keys)
-	nodes, err := g.store.Look(ctx, sorted(keys))
+	nodes, err := g.store.Look(ctx, keys)
 	g.known = append(g.known, nodes...)
 	return err
 }
@@ -321,10 +327,10 @@ func (g *gathering) replaced(ctx context.Context, first map[Key]*Birth) ([]Key, 
 // of shares among those: a share stands for its view's reader.
 func (g *gathering) complete(ctx context.Context, births []Birth) error {
 	for done := 0; ; {
-		missing := map[Key]bool{}
+		var missing []Key
 		want := func(b *Birth) {
 			if b.hangs() && !g.seen[b.ViaKey()] {
-				missing[b.ViaKey()] = true
+				missing = append(missing, b.ViaKey())
 			}
 		}
 		if done == 0 {
@@ -351,7 +357,7 @@ func (g *gathering) complete(ctx context.Context, births []Birth) error {
 
 // sorted makes lists that do not depend on a map's order: text order is time
 // order, which is the table's.
-func sorted(keys map[Key]bool) []Key {
+func sorted[V any](keys map[Key]V) []Key {
 	list := slices.AppendSeq(make([]Key, 0, len(keys)), maps.Keys(keys))
 	slices.SortFunc(list, func(a, b Key) int {
 		return cmp.Or(strings.Compare(a.Site, b.Site), strings.Compare(a.Token, b.Token))
