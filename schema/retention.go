@@ -9,11 +9,22 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 )
 
-// Retain drops the months that lie wholly before a moment: partitions of events
-// and texts at once, nodes of that time by a mutation. It returns how many
-// partitions went. Safe from several collectors and again and again; what a
-// month still has younger than before keeps the whole month.
-func Retain(ctx context.Context, dsn string, cluster string, before time.Time) (dropped int, err error) {
+// Oldest is the moment before which Retain drops everything: the beginning of
+// the month, in UTC, that a moment is in. What happened before it must not be
+// loaded any more, or a batch that is counted again would bring it back.
+func Oldest(before time.Time) time.Time {
+	before = before.UTC()
+	return time.Date(before.Year(), before.Month(), 1, 0, 0, 0, 0, time.UTC)
+}
+
+// Retain drops the months that lie wholly before a moment: partitions of
+// events, texts and erase orders at once, nodes of that time by a mutation. It
+// returns how many partitions went. Safe from several collectors and again and
+// again; what a month still has younger than before keeps the whole month.
+//
+// closing is called first if there is something to drop: it ends every attempt
+// to load that was begun under an older Oldest. nil: nothing is open.
+func Retain(ctx context.Context, dsn string, cluster string, before time.Time, closing func(context.Context) error) (dropped int, err error) {
 	r, err := newRenderer(cluster)
 	if err != nil {
 		return 0, err
@@ -25,12 +36,22 @@ func Retain(ctx context.Context, dsn string, cluster string, before time.Time) (
 	db := clickhouse.OpenDB(opt)
 	defer db.Close()
 
-	before = before.UTC()
-	first := time.Date(before.Year(), before.Month(), 1, 0, 0, 0, 0, time.UTC)
-	for _, table := range []struct{ database, name string }{{"passalong", "events"}, {"passalong_private", "texts"}} {
+	first := Oldest(before)
+	for _, table := range []struct{ database, name string }{
+		{"passalong", "events"},
+		{"passalong_private", "texts"},
+		// Last: an order is needed as long as there can be rows from before it.
+		{"passalong_private", "erase_orders"},
+	} {
 		old, err := oldMonths(ctx, db, table.database, r.local(table.name), first)
 		if err != nil {
 			return dropped, fmt.Errorf("old months of %s: %w", table.name, err)
+		}
+		if len(old) > 0 && closing != nil {
+			if err := closing(ctx); err != nil {
+				return dropped, fmt.Errorf("close what is open: %w", err)
+			}
+			closing = nil
 		}
 		for _, month := range old {
 			if _, err := db.ExecContext(ctx, fmt.Sprintf("ALTER TABLE %s.%s %s DROP PARTITION '%s'",

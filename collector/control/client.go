@@ -2,6 +2,7 @@ package control
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -75,6 +76,24 @@ func (c *Client) Flush(ctx context.Context) error {
 		return err
 	}
 	return res.Body.Close()
+}
+
+// Erase sends whose rows are to go and decodes what was done into what result
+// points to. When ctx ends, so does the work over there.
+func (c *Client) Erase(ctx context.Context, whose, result any) error {
+	body, err := json.Marshal(whose)
+	if err != nil {
+		return fmt.Errorf("erase: %w", err)
+	}
+	res, err := c.do(ctx, "POST", "/erase", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = res.Body.Close() }()
+	if err := json.NewDecoder(res.Body).Decode(result); err != nil {
+		return fmt.Errorf("erase: %w", err)
+	}
+	return nil
 }
 
 // Import sends the lines of r and calls progress with what comes back

@@ -67,6 +67,8 @@ type Handlers struct {
 	Import func(ctx context.Context, r io.Reader, progress func(Progress)) (summary any, err error)
 	// Flush returns when everything taken before the call is visible.
 	Flush func(ctx context.Context) error
+	// Erase removes whose rows the command names. The result is sent as JSON.
+	Erase func(ctx context.Context, whose json.RawMessage) (result any, err error)
 }
 
 // message is one line of what the server streams back. Exactly one of the

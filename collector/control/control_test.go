@@ -3,6 +3,7 @@ package control
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -296,12 +297,28 @@ func TestFlush(t *testing.T) {
 	}
 }
 
+func TestErase(t *testing.T) {
+	var fail error
+	c := serve(t, t.TempDir(), Handlers{Erase: func(_ context.Context, whose json.RawMessage) (any, error) {
+		return map[string]string{"took": string(whose)}, fail
+	}})
+	var result struct{ Took string }
+	if err := c.Erase(context.Background(), map[string]string{"site": "s"}, &result); err != nil || result.Took != `{"site":"s"}` {
+		t.Errorf("%+v %v", result, err)
+	}
+	fail = errors.New("write order: connection refused")
+	if err := c.Erase(context.Background(), 1, &result); err == nil || err.Error() != "erase: write order: connection refused" {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestWhatIsNotOfferedSaysSo(t *testing.T) {
 	c := serve(t, t.TempDir(), Handlers{})
 	_, info := c.Info(context.Background())
 	for name, err := range map[string]error{
 		"info":   info,
 		"flush":  c.Flush(context.Background()),
+		"erase":  c.Erase(context.Background(), 1, new(int)),
 		"import": c.Import(context.Background(), strings.NewReader("x"), nil, new(int)),
 	} {
 		if err == nil || !strings.HasSuffix(err.Error(), name+": not offered") {

@@ -116,6 +116,25 @@ func (h Handlers) mux() http.Handler {
 		}
 		w.WriteHeader(http.StatusNoContent)
 	})
+	mux.HandleFunc("POST /erase", func(w http.ResponseWriter, r *http.Request) {
+		if h.Erase == nil {
+			refuse(w, http.StatusNotImplemented, errors.New("erase: not offered"))
+			return
+		}
+		var whose json.RawMessage
+		err := json.NewDecoder(r.Body).Decode(&whose)
+		if err != nil {
+			refuse(w, http.StatusBadRequest, fmt.Errorf("erase: %w", err))
+			return
+		}
+		result, err := h.Erase(r.Context(), whose)
+		if err != nil {
+			refuse(w, http.StatusInternalServerError, err)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(result) // the client is gone
+	})
 	mux.HandleFunc("POST /import", func(w http.ResponseWriter, r *http.Request) {
 		if h.Import == nil {
 			refuse(w, http.StatusNotImplemented, errors.New("import: not offered"))

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -99,6 +100,10 @@ type errSchema struct{ err error }
 func (e errSchema) Error() string { return e.err.Error() }
 func (e errSchema) Unwrap() error { return e.err }
 
+// brokenHello is how clickhouse-go 2.50 tells that a handshake breaks off: it
+// keeps the text of the cause and not the cause (lib/proto/handshake.go).
+const brokenHello = "handshake: failed to decode server hello"
+
 // classify returns the class of err, and ClickHouse's code or 0.
 func classify(err error) (Class, int32) {
 	var (
@@ -125,7 +130,8 @@ func classify(err error) (Class, int32) {
 		}
 		return ClassConnection, 0
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.Is(err, context.Canceled),
-		errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.ECONNREFUSED):
+		errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.ECONNREFUSED),
+		errors.Is(err, clickhouse.ErrConnectionClosed), strings.Contains(err.Error(), brokenHello):
 		return ClassConnection, 0
 	}
 	return ClassOther, 0

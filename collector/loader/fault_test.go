@@ -99,7 +99,7 @@ func TestAnOldInsertIsEndedBeforeCounting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := read(s.ID(), b)
+	d, err := read(s.ID(), b, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,9 +131,9 @@ func TestTheEngineIsKilledUnderLoad(t *testing.T) {
 	o.Generation = e.Generation
 	o.FlushRows, o.FlushInterval = 60, time.Millisecond
 	c := w.start(o)
-	beacons := crowd(4, 3000, 0)
+	beacons := crowd(4, deep(800, 3000), 0)
 	kills := 0
-	for some := range slices.Chunk(beacons, 500) {
+	for some := range slices.Chunk(beacons, 200) {
 		c.appendAll(some)
 		before := c.Stats().Batches
 		until(t, "a batch to be loaded", func() bool { return c.Stats().Batches > before || c.Stats().Lag == 0 })
@@ -160,8 +160,8 @@ func TestTheEngineIsStoppedInMidInsert(t *testing.T) {
 	o := w.options(openSpool(t, ""))
 	o.FlushRows, o.FlushInterval, o.Attempt = 60, time.Millisecond, 500*time.Millisecond
 	c := w.start(o)
-	beacons := crowd(5, 1500, 0)
-	for some := range slices.Chunk(beacons, 500) {
+	beacons := crowd(5, deep(400, 1500), 0)
+	for some := range slices.Chunk(beacons, 200) {
 		c.appendAll(some)
 		retries := c.Stats().Retries
 		if err := syscall.Kill(e.PID(), syscall.SIGSTOP); err != nil {

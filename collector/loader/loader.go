@@ -32,6 +32,7 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
+	"github.com/passalong/passalong/collector/erase"
 	"github.com/passalong/passalong/collector/spool"
 )
 
@@ -60,6 +61,10 @@ type Options struct {
 	// server that keeps its own disk.
 	Sync func() error
 	Keep time.Duration // loaded events stay at least this long; 1 min
+
+	// Retention returns the moment before which nothing is loaded: the months
+	// that were dropped. nil: nothing is too old.
+	Retention func() time.Time
 
 	// Quarantine is a directory for rows that ClickHouse refuses. Empty: such a
 	// row holds the loader up, as a server's state does.
@@ -106,6 +111,9 @@ type Loader struct {
 	quarantine *quarantine
 	figures    figures
 	troubles   [2]trouble // of each stage
+	orders     [2]orders  // of each stage
+	obeyed     erase.Mark // of the orders that stage two has carried out
+	dropped    int64      // and what was too old then
 
 	settle  chan settling // from stage one to stage two
 	sweeps  chan sweeping // from Flush to stage two
@@ -117,6 +125,9 @@ type Loader struct {
 	settled uint64             // rows below are in every table
 	news    chan struct{}      // closed and replaced when settled moves
 	kept    []keeping          // what waits to be released, oldest first
+
+	hasten   time.Time // what was settled before need not be kept
+	unsynced error     // why the last release was put off
 }
 
 // A settling is a batch whose events are counted. Without a batch it says
@@ -149,6 +160,9 @@ func New(o Options) (*Loader, error) {
 		return nil, fmt.Errorf("open quarantine: %w", err)
 	}
 	l.nodes = newNodes(o.DB, o.Attempt, o.Alone)
+	for i := range l.orders {
+		l.orders[i] = orders{db: o.DB, cluster: o.Cluster, attempt: o.Attempt, retention: o.Retention}
+	}
 	l.troubles[0].log, l.troubles[1].log = o.Logger, o.Logger
 	return l, nil
 }
@@ -347,7 +361,7 @@ func (l *Loader) moveSettled(s settling) {
 func (l *Loader) release() error {
 	l.mu.Lock()
 	n := 0
-	for n < len(l.kept) && time.Since(l.kept[n].since) >= l.o.Keep {
+	for n < len(l.kept) && (time.Since(l.kept[n].since) >= l.o.Keep || !l.kept[n].since.After(l.hasten)) {
 		n++
 	}
 	old := l.kept[:n:n]
@@ -356,7 +370,11 @@ func (l *Loader) release() error {
 		return nil
 	}
 	if l.o.Sync != nil {
-		if err := l.o.Sync(); err != nil {
+		err := l.o.Sync()
+		l.mu.Lock()
+		l.unsynced = err
+		l.mu.Unlock()
+		if err != nil {
 			// Nothing is lost: the spool keeps them, and says so when it is full.
 			l.o.Logger.Warn("loaded events are kept: the data directory cannot be synced", "error", err)
 			return nil
@@ -370,6 +388,8 @@ func (l *Loader) release() error {
 	if len(l.kept) >= n && l.kept[0] == old[0] {
 		l.kept = l.kept[n:]
 	}
+	close(l.news)
+	l.news = make(chan struct{})
 	l.mu.Unlock()
 	return nil
 }

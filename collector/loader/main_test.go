@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -23,6 +24,15 @@ import (
 )
 
 func TestMain(m *testing.M) { enginetest.Main(m) }
+
+// deep is how much a test does: in `make test` little, because collector/torture
+// does the same to the whole collector, and more in `make torture`.
+func deep(quick, torture int) int {
+	if os.Getenv("TORTURE") == "" {
+		return quick
+	}
+	return torture
+}
 
 // A world is one database, real, and what the tests do with it.
 type world struct {
@@ -46,7 +56,7 @@ func openWorld(t testing.TB, dsn string) *world {
 		t.Fatal(err)
 	}
 	w := &world{TB: t, conn: dial(t, dsn), dsn: dsn}
-	for _, table := range []string{"passalong.events", "passalong.lineage", "passalong_private.texts"} {
+	for _, table := range []string{"passalong.events", "passalong.lineage", "passalong_private.texts", "passalong_private.erase_orders"} {
 		w.exec("TRUNCATE TABLE " + table)
 	}
 	return w

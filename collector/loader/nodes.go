@@ -33,6 +33,12 @@ func newNodes(db Database, attempt time.Duration, alone bool) *nodes {
 // settleBatch writes a batch's texts and nodes.
 func (l *Loader) settleBatch(r retrier, d *digest) error {
 	began := time.Now()
+	// Again, because stage one may be a batch ahead of an order.
+	if fresh, err := l.digestUnder(r, &l.orders[1], d); err != nil {
+		return err
+	} else {
+		d = fresh
+	}
 	if d.texts {
 		if err := r.do("insert texts", func(ctx context.Context) error { return l.insertTexts(ctx, d) }); err != nil {
 			return err
@@ -54,6 +60,9 @@ func (l *Loader) settleBatch(r retrier, d *digest) error {
 		l.figures.nodes.Add(uint64(len(decision.Changed)))
 		return nil
 	})
+	if err == nil {
+		err = r.do("obey erase orders", l.obey)
+	}
 	l.figures.lineage.add(time.Since(began))
 	return err
 }

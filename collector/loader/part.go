@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/passalong/passalong/collector/erase"
 	"github.com/passalong/passalong/collector/event"
 	"github.com/passalong/passalong/collector/lineage"
 	"github.com/passalong/passalong/collector/spool"
@@ -22,16 +23,19 @@ type part struct {
 
 // A digest is what one reading of a batch's events finds.
 type digest struct {
+	batch *spool.Batch
+	under erase.Mark      // the orders by which rows were left out
 	parts []*part         // in the order their months appear
 	born  []lineage.Birth // as births says
 	given []lineage.Consent
 	texts bool // some event has a text that few may read
 }
 
-// read digests a batch.
-func read(spoolID string, b *spool.Batch) (*digest, error) {
+// read digests a batch without the rows in out. A month of which nothing is
+// left is a part too: what an earlier attempt stored of it has to go.
+func read(spoolID string, b *spool.Batch, out map[uint64]bool) (*digest, error) {
 	var (
-		d        digest
+		d        = digest{batch: b}
 		p        *part
 		consents consents
 	)
@@ -46,7 +50,11 @@ func read(spoolID string, b *spool.Batch) (*digest, error) {
 				}
 				p = d.parts[at]
 			}
-			p.rows = append(p.rows, first+uint64(i))
+			row := first + uint64(i)
+			if out[row] {
+				continue
+			}
+			p.rows = append(p.rows, row)
 			if born, is := birth(e); is {
 				d.born = append(d.born, born)
 			}

@@ -96,7 +96,7 @@ func (p *proxy) heal() (cuts int) {
 }
 
 func TestConnectionsAreCutAnywhere(t *testing.T) {
-	for seed := range uint64(2) {
+	for seed := range uint64(deep(1, 4)) {
 		t.Logf("seed %d", seed)
 		direct := newWorld(t)
 		p, through := newProxy(t, enginetest.Start(t).DSN(), seed)
@@ -104,7 +104,7 @@ func TestConnectionsAreCutAnywhere(t *testing.T) {
 		o := w.options(openSpool(t, ""))
 		o.FlushRows = 60
 		c := w.start(o)
-		beacons := crowd(10+seed, 1000, 0)
+		beacons := crowd(10+seed, deep(500, 1000), 0)
 		c.appendAll(beacons)
 		until(t, "many cuts, and some batches in spite of them", func() bool {
 			p.mu.Lock()

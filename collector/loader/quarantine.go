@@ -108,6 +108,44 @@ func (q *quarantine) put(p *part, rows []uint64) error {
 	return nil
 }
 
+// erase deletes the rows that match. They stay known: their batch was loaded
+// without them, and would have them missing otherwise.
+func (q *quarantine) erase(match func(*event.Event) bool) (n int, err error) {
+	q.mu.Lock()
+	var names []string
+	for label, rows := range q.rows {
+		for row := range rows {
+			names = append(names, fmt.Sprintf("%s.%d", label, row))
+		}
+	}
+	q.mu.Unlock()
+	for _, name := range names {
+		path := filepath.Join(q.dir, name)
+		content, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // erased before, or taken away by somebody
+		}
+		if err != nil {
+			return n, err
+		}
+		var e event.Event
+		if err := e.UnmarshalVT(content); err != nil {
+			return n, fmt.Errorf("%s: %w", name, err)
+		}
+		if !match(&e) {
+			continue
+		}
+		if err := os.Remove(path); err != nil {
+			return n, err
+		}
+		n++
+	}
+	if n == 0 {
+		return 0, nil
+	}
+	return n, syncDir(q.dir)
+}
+
 func writeDurably(path string, content []byte) (err error) {
 	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {

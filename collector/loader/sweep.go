@@ -87,7 +87,7 @@ func (l *Loader) sweep(r retrier) error {
 		}
 		l.nodes.checked = true
 		l.figures.repaired.Add(uint64(len(d.Changed)))
-		return nil
+		return l.obey(ctx)
 	})
 }
 

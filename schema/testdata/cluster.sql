@@ -258,6 +258,55 @@ CREATE TABLE IF NOT EXISTS passalong.sites ON CLUSTER `main` AS passalong.sites_
 ENGINE = Distributed(`main`, passalong, sites_local, cityHash64(site))
 SETTINGS fsync_after_insert = 1;
 
+-- migrations/0006_erase_orders.sql
+-- erase_orders: one row a visitor or token of an order to erase. Every loader
+-- reads it before it sends rows and leaves out what an order names, so that a
+-- batch that is counted and sent again cannot bring erased rows back.
+--
+-- The name itself is not kept, only its SHA-256: enough to know it again. An
+-- order holds for rows received until `at`, never for what the same reader
+-- sends later. When its month is older than the retention, no row it could
+-- hold for is loaded any more, and retention drops the month.
+--
+-- Order (site, at): the table is small and read whole; a merge keeps a site's
+-- orders side by side. A row twice does no harm.
+
+-- +goose NO TRANSACTION
+-- +goose Up
+CREATE TABLE IF NOT EXISTS passalong_private.erase_orders_local ON CLUSTER `main`
+(
+    id String COMMENT 'names the order; one for a visitor has a row for each of their views, too',
+    site LowCardinality(String),
+    kind LowCardinality(String) COMMENT 'what the digest is of: visitor token',
+    digest FixedString(32) COMMENT 'SHA-256 of kind LF site LF name',
+    at DateTime64(3, 'UTC') COMMENT 'rows received until then are erased'
+)
+ENGINE = ReplicatedMergeTree('/clickhouse/tables/{shard}/passalong/erase_orders', '{replica}')
+PARTITION BY toYYYYMM(at)
+ORDER BY (site, at)
+SETTINGS
+    replicated_deduplication_window = 10000,
+    replicated_deduplication_window_seconds = 604800,
+    fsync_after_insert = 1,
+    fsync_part_directory = 1,
+    min_rows_to_fsync_after_merge = 1;
+
+CREATE TABLE IF NOT EXISTS passalong_private.erase_orders ON CLUSTER `main` AS passalong_private.erase_orders_local
+ENGINE = Distributed(`main`, passalong_private, erase_orders_local, cityHash64(site))
+SETTINGS fsync_after_insert = 1;
+
+-- migrations/0007_compact_parts.sql
+-- A part of up to 128 MiB lies in one file. By default one of 10 MiB has a file
+-- or two a column, and each insert of a full batch then creates, writes and
+-- syncs more than a hundred. Measured with batches of 50,000 rows of `events`
+-- and the nodes of them: 16.0 µs of ClickHouse's processor time a row before,
+-- 10.0 after. Costs nothing to apply: it holds for parts made from now on.
+
+-- +goose NO TRANSACTION
+-- +goose Up
+ALTER TABLE passalong.events_local ON CLUSTER `main` MODIFY SETTING min_bytes_for_wide_part = 134217728;
+ALTER TABLE passalong.lineage_local ON CLUSTER `main` MODIFY SETTING min_bytes_for_wide_part = 134217728;
+
 -- views/10_nodes.sql
 -- nodes: one row a view, share or link that no bot made, with what it came by.
 -- At a strict site one row a cohort: the token names all readers of a page in

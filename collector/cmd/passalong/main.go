@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -31,8 +32,21 @@ var (
 	commit  = "unknown"
 )
 
+// garbage is how much more memory, in percent of what is in use, may be filled
+// before garbage is collected. Half of what is in use are the spool's tables in
+// memory, which cost the collector nothing to look at; with Go's 100 serve had
+// some 50 MB more at its highest rate, and took 2 to 3 % less of the processor.
+//
+// There is no limit of memory beside it: an import needs more than any that
+// would be of use here, and near its limit Go spends half the processor on
+// collecting.
+const garbage = 50
+
 func main() {
 	engine.Child()
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbage)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-ctx.Done()
@@ -55,6 +69,7 @@ type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Run the collector."`
 	Migrate migrateCmd `cmd:"" help:"Apply the schema. serve does it too; safe from several collectors at once."`
 	Import  importCmd  `cmd:"" help:"Replay visits from NDJSON files, as if they arrived at the time they give."`
+	Erase   eraseCmd   `cmd:"" help:"Remove what is stored of a visitor or of a page view."`
 	Sql     sqlCmd     `cmd:"" help:"Run a read-only query on the configured ClickHouse."`
 	Version versionCmd `cmd:"" help:"Print version, commit and ClickHouse's version."`
 }

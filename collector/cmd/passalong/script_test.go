@@ -12,7 +12,7 @@ import (
 )
 
 // The command line as a user types it. Tokens are written A0TOKEN, B0TOKEN …:
-// the n-th token of the minute in which their file was made.
+// the n-th token of the minute in which their file was made, and $A0TOKEN in a command.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
@@ -22,6 +22,9 @@ func TestScripts(t *testing.T) {
 				env.Setenv(name, value)
 			}
 			at := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+			for n := byte(0); n < 5; n++ {
+				env.Setenv(string([]byte{'A' + n, '0'})+"TOKEN", mint(at, n))
+			}
 			files, err := filepath.Glob(filepath.Join(env.WorkDir, "*"))
 			if err != nil {
 				return err

@@ -17,6 +17,7 @@ import (
 
 	"github.com/passalong/passalong/collector/config"
 	"github.com/passalong/passalong/collector/control"
+	"github.com/passalong/passalong/collector/loader"
 	"github.com/passalong/passalong/collector/metrics"
 	"github.com/passalong/passalong/collector/replay"
 	"github.com/passalong/passalong/collector/web"
@@ -63,7 +64,7 @@ func (serveCmd) Run(ctx context.Context, cfg *config.Config, std streams, log *s
 	figures := s.metrics()
 	server, err := web.New(web.Options{
 		Intake: s.intake, Spool: s.spool, Sites: s.sites,
-		Ready:  s.ready,
+		Ready: s.ready, Notice: s.notice,
 		Script: script(), ScriptPath: cfg.ScriptPath, EndpointPath: cfg.EndpointPath, Pages: cfg.Pages,
 		AdminToken: admin, TrustedProxies: cfg.TrustedProxies, Rate: web.Rate(cfg.RateLimit),
 		Metrics: figures, Logger: log,
@@ -125,6 +126,19 @@ func (s *stack) ready() string {
 	return ""
 }
 
+// notice is what is the matter although beacons are taken, or "".
+func (s *stack) notice() string {
+	select {
+	case <-s.out.up:
+		if why := s.out.loader.Stats().Trouble; why != loader.ClassNone {
+			return "loading waits: " + string(why)
+		}
+	default:
+		return "loading waits: clickhouse is not up yet"
+	}
+	return ""
+}
+
 func script() web.Script {
 	return web.Script{
 		Body: snippet.Script(), Brotli: snippet.Brotli(), Gzip: snippet.Gzip(), Hash: snippet.Hash(),
@@ -136,7 +150,7 @@ func (s *stack) metrics() *metrics.Metrics {
 	m := metrics.New(metrics.Options{Version: version, Commit: commit, Sites: slices.Sorted(maps.Keys(s.sites))})
 	m.Spool(func() metrics.SpoolStats {
 		st := s.spool.Stats()
-		out := metrics.SpoolStats{Rows: int64(st.Rows), Bytes: st.StoredBytes, Full: st.Full != ""}
+		out := metrics.SpoolStats{Rows: int64(st.Rows), Bytes: st.StoredBytes, Full: st.Full != "", FreeDisk: st.FreeDisk, SetAside: len(st.SetAside)}
 		if st.OldestReceived > 0 {
 			out.Oldest = time.UnixMilli(st.OldestReceived)
 		}
@@ -146,12 +160,12 @@ func (s *stack) metrics() *metrics.Metrics {
 		select {
 		case <-s.out.up:
 		default:
-			return metrics.LoaderStats{State: "waiting"}
+			return metrics.LoaderStats{State: "waiting", Reason: "connection"}
 		}
 		st := s.out.loader.Stats()
 		return metrics.LoaderStats{
 			Batches: st.Batches, Rows: st.Rows, Nodes: st.Nodes, Repaired: st.Repaired, Retries: st.Retries, Recounts: st.Recounts,
-			Quarantined: uint64(st.Quarantined), Lag: st.Lag, State: st.State,
+			Quarantined: uint64(st.Quarantined), Lag: st.Lag, State: st.State, Reason: string(st.Trouble),
 		}
 	})
 	if s.cfg.Clickhouse == "" {
@@ -187,6 +201,7 @@ func (s *stack) handlers(listen string) control.Handlers {
 			return s.replay(ctx, r, func(p replay.Progress) { progress(control.Progress(p)) })
 		},
 		Flush: s.flush,
+		Erase: s.eraseFor,
 	}
 }
 

@@ -132,6 +132,7 @@ func (s *stack) load(ctx context.Context) {
 	o := loader.Options{
 		Spool: s.spool, DB: s.out.db, Cluster: s.cfg.Cluster,
 		FlushInterval: s.cfg.FlushInterval, FlushRows: s.cfg.FlushRows,
+		Retention:  func() time.Time { return schema.Oldest(s.cfg.Retention.Before(time.Now())) },
 		Quarantine: filepath.Join(s.cfg.DataDir, "quarantine"), Logger: s.log,
 	}
 	if s.out.engine != nil {
@@ -209,12 +210,13 @@ func startEngine(ctx context.Context, cfg *config.Config, log *slog.Logger) (*en
 }
 
 // retain drops the months that are older than the retention, at the start and
-// then every six hours.
+// then every six hours. What is open is closed first: from then on the loader
+// leaves out what is too old.
 func (s *stack) retain(ctx context.Context) {
 	tick := time.NewTicker(6 * time.Hour)
 	defer tick.Stop()
 	for {
-		if n, err := schema.Retain(ctx, s.out.dsn, s.cfg.Cluster, s.cfg.Retention.Before(time.Now())); err != nil && ctx.Err() == nil {
+		if n, err := schema.Retain(ctx, s.out.dsn, s.cfg.Cluster, s.cfg.Retention.Before(time.Now()), s.flush); err != nil && ctx.Err() == nil {
 			s.log.Warn("retention", "err", err)
 		} else if n > 0 {
 			s.log.Info("dropped what is older than the retention", "partitions", n)
