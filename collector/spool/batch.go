@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -78,6 +79,16 @@ func (b *Batch) hold(g group) error {
 	g.body = bytes.Clone(g.body)
 	b.groups = append(b.groups, g)
 	return nil
+}
+
+// Received is when the oldest event of the batch was received, or an earlier
+// one of the same commit: Unix milliseconds. It costs no look at the events.
+func (b *Batch) Received() int64 {
+	oldest := int64(math.MaxInt64)
+	for _, g := range b.groups {
+		oldest = min(oldest, g.received)
+	}
+	return oldest
 }
 
 const (

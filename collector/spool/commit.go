@@ -1,153 +1,12 @@
 package spool
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
-
-	"github.com/passalong/passalong/collector/event"
 )
-
-// A request is what one Append or AppendLines wants stored. It is encoded on
-// the caller's goroutine: the committer only copies.
-type request struct {
-	buf    []byte  // frames of all chunks
-	chunks []chunk // never split between groups; more than one only for lines
-	lines  []Line  // whose identities are stored with them
-	events int
-	after  func()     // called once the outcome is known, even when nobody waits for it
-	done   chan error // holds one
-}
-
-type chunk struct {
-	end      int // of its frames in buf
-	count    int
-	received int64 // of its oldest event
-}
-
-// An op is any other write: a cut, a mark, a deletion. The committer runs it
-// alone, so that one goroutine writes and its numbers need no second look.
-type op struct {
-	run  func() error
-	done chan error // holds one
-}
-
-// Append stores the events of one beacon under consecutive rows and returns when
-// they are on disk.
-//
-// When ctx ends first the outcome is unknown, and the error says so. ErrFull and
-// ErrClosed mean that nothing was stored.
-func (s *Spool) Append(ctx context.Context, events []*event.Event) error {
-	if len(events) == 0 {
-		return nil
-	}
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("append: not begun: %w", err)
-	}
-	r := s.request()
-	if err := r.add(events); err != nil {
-		s.recycle(r)
-		return fmt.Errorf("append: %w", err)
-	}
-	return s.submit(ctx, r)
-}
-
-func (s *Spool) request() *request {
-	r := s.requests.Get().(*request)
-	r.buf, r.chunks, r.lines, r.events, r.after = r.buf[:0], r.chunks[:0], nil, 0, nil
-	return r
-}
-
-// recycle must not be called while the committer may still hold r.
-func (s *Spool) recycle(r *request) {
-	const keep = 64 << 10 // a beacon's size: one large import chunk must not stay in the pool
-	if cap(r.buf) <= keep {
-		s.requests.Put(r)
-	}
-}
-
-// add encodes events as one chunk.
-func (r *request) add(events []*event.Event) error {
-	if len(events) > maxGroupEvents {
-		return fmt.Errorf("%d events at once, at most %d", len(events), maxGroupEvents)
-	}
-	begin := len(r.buf)
-	c := chunk{count: len(events)}
-	for i, e := range events {
-		if e == nil {
-			return fmt.Errorf("event %d: missing", i)
-		}
-		var err error
-		if r.buf, err = appendEvent(r.buf, e); err != nil {
-			return fmt.Errorf("event %d: encode: %w", i, err)
-		}
-		if i == 0 || e.Received < c.received {
-			c.received = e.Received
-		}
-	}
-	c.end = len(r.buf)
-	if c.end-begin > maxGroupBytes {
-		return fmt.Errorf("%d bytes at once, at most %d", c.end-begin, maxGroupBytes)
-	}
-	r.chunks = append(r.chunks, c)
-	r.events += c.count
-	return nil
-}
-
-// submit queues r and waits for its outcome.
-func (s *Spool) submit(ctx context.Context, r *request) error {
-	s.mu.Lock()
-	if err := s.refusal(); err != nil {
-		s.mu.Unlock()
-		if r.after != nil {
-			r.after()
-		}
-		s.recycle(r)
-		return err
-	}
-	s.pending = append(s.pending, r)
-	s.mu.Unlock()
-	s.work.Signal()
-
-	select {
-	case err := <-r.done:
-		if !errors.Is(err, ErrFailed) { // else the committer may still read it
-			s.recycle(r)
-		}
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("append: outcome unknown: %w", ctx.Err())
-	}
-}
-
-// refusal is why nothing more is taken. The caller holds mu.
-func (s *Spool) refusal() error {
-	if s.failure != nil {
-		return s.failure
-	}
-	if s.closing {
-		return ErrClosed
-	}
-	return nil
-}
-
-// do has the committer run an op. It waits for the outcome whatever happens:
-// a mark or cut of unknown outcome would be of no use to the loader.
-func (s *Spool) do(run func() error) error {
-	o := &op{run: run, done: make(chan error, 1)}
-	s.mu.Lock()
-	if err := s.refusal(); err != nil {
-		s.mu.Unlock()
-		return err
-	}
-	s.ops = append(s.ops, o)
-	s.mu.Unlock()
-	s.work.Signal()
-	return <-o.done
-}
 
 // run is the committer. It ends when the spool is closing and the queue is
 // empty, or with the spool's failure; Close waits for it.
@@ -178,8 +37,12 @@ func (s *Spool) run() {
 		ops, requests := s.oping, s.inflight
 		s.mu.Unlock()
 
+		kept := s.ledger.keptBytes // only this goroutine changes it
 		for _, o := range ops {
 			o.answer(o.run())
+		}
+		if s.ledger.keptBytes != kept {
+			s.flushSoon()
 		}
 		var err error
 		if len(requests) > 0 {
@@ -274,6 +137,35 @@ func (s *Spool) commit(requests []*request) error {
 	return nil
 }
 
+// flushSoon has Pebble write its memtable out a little after something was
+// deleted. Without it a drained spool keeps its space until enough new events
+// came. The committer does it, so that nobody else ever begins a new log.
+func (s *Spool) flushSoon() {
+	const delay = 500 * time.Millisecond // a guess: several releases share a flush, and space is back at once for people
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.flushing {
+		return
+	}
+	s.flushing = true
+	time.AfterFunc(delay, func() {
+		s.mu.Lock()
+		s.flushing = false
+		if s.refusal() == nil {
+			s.ops = append(s.ops, &op{run: s.flush, done: make(chan error, 1)})
+		}
+		s.mu.Unlock()
+		s.work.Signal()
+	})
+}
+
+func (s *Spool) flush() error {
+	if _, err := s.db.AsyncFlush(); err != nil {
+		return s.fail(fmt.Errorf("flush: %w", err))
+	}
+	return nil
+}
+
 // apply writes b and waits for the fsync of Pebble's log.
 func (s *Spool) apply(b *pebble.Batch) error {
 	if err := s.db.Apply(b, pebble.Sync); err != nil {
@@ -320,24 +212,6 @@ func (p *packer) flush() {
 	p.total += uint64(len(w.Key) + len(w.Value))
 	p.groups++
 	p.open, p.parts, p.size = group{}, p.parts[:0], 0
-}
-
-// answer tells the outcome, once: the committer and fail may both come by.
-func (r *request) answer(err error) {
-	if r.after != nil {
-		r.after()
-	}
-	select {
-	case r.done <- err: // from here on r is its caller's again
-	default:
-	}
-}
-
-func (o *op) answer(err error) {
-	select {
-	case o.done <- err:
-	default:
-	}
 }
 
 // fail makes err the spool's end and tells everybody who waits. It may be called

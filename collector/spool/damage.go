@@ -15,7 +15,8 @@ import (
 // answer: only the first is set aside. A file that Pebble's manifest names and
 // that is gone is damage as well.
 func isDamage(err error) bool {
-	return errors.Is(err, ErrDamaged) || pebble.IsCorruptionError(err) || errors.Is(err, os.ErrNotExist)
+	return errors.Is(err, ErrDamaged) || pebble.IsCorruptionError(err) || errors.Is(err, os.ErrNotExist) ||
+		err != nil && strings.Contains(err.Error(), "object size mismatch") // a table cut short: Pebble 2.1 has no error value for it
 }
 
 // damage looks at an error of reading. Damage is noted in the directory, so that

@@ -194,6 +194,26 @@ func TestDamageIsSetAsideAndReported(t *testing.T) {
 	}
 }
 
+// A first start that a power cut has ended may leave the name of a manifest
+// without the manifest. Where a spool was in use, that is damage.
+func TestAFirstStartCutShortIsNoDamage(t *testing.T) {
+	for _, used := range []bool{false, true} {
+		t.Run(fmt.Sprintf("used before: %t", used), func(t *testing.T) {
+			fs := memory(t)
+			must(t, fs.MkdirAll("/data/spool/"+engineDir, 0o700))
+			must(t, writeFile(fs, "/data/spool/"+engineDir+"/marker.manifest.000001.MANIFEST-000001", ""))
+			if used {
+				must(t, writeFile(fs, "/data/spool/"+labelName, "passalong spool 1\nwritten by 1.0.0\n"))
+			}
+			s := open(t, in(fs))
+			if aside := s.Stats().SetAside; (len(aside) > 0) != used {
+				t.Errorf("set aside: %v", aside)
+			}
+			mustAppend(t, s, "a", 1)
+		})
+	}
+}
+
 // checkSetAside opens a damaged spool and holds it against what is promised.
 func checkSetAside(t *testing.T, fs FS, want string) *Spool {
 	t.Helper()

@@ -2,11 +2,9 @@ package spool
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -20,23 +18,26 @@ import (
 // spoolFormat too: an older Pebble cannot open the files to read who wrote them.
 const pebbleFormat = pebble.FormatTableFormatV6
 
-func engineOptions(fs vfs.FS, log *engineLog, damaged func(error)) *pebble.Options {
+func engineOptions(fs vfs.FS, memtable uint64, log *engineLog, damaged func(error)) *pebble.Options {
 	o := &pebble.Options{
 		FS:                 fs,
+		Cleaner:            cleaner{},
 		FormatMajorVersion: pebbleFormat,
 		Logger:             log,
 		// Events pass through once: a cache helps only the look-up of identities.
-		CacheSize:    8 << 20,
-		MaxOpenFiles: 256,
-		// As measured for the decision to use Pebble; larger only moves the work.
-		MemTableSize:                16 << 20,
+		CacheSize:                   8 << 20,
+		MaxOpenFiles:                256,
+		MemTableSize:                memtable,
 		MemTableStopWritesThreshold: 4,
-		// Without it a drained spool keeps its space until enough new events came.
-		FlushDelayDeleteRange: 500 * time.Millisecond,
+		// FlushDelayDeleteRange stays 0: its goroutine would rotate a log that has failed,
+		// and panic over it. See flushSoon.
 		EventListener: &pebble.EventListener{
 			// Without a listener of its own Pebble ends the process here.
 			DataCorruption: func(info pebble.DataCorruptionInfo) { damaged(info.Details) },
 			BackgroundError: func(err error) {
+				if noSpace(err) {
+					return // the gate says so, and once
+				}
 				log.log.Warn("spool: work in the background has to be repeated", "error", err.Error())
 			},
 			WriteStallBegin: func(info pebble.WriteStallBeginInfo) {
@@ -53,30 +54,8 @@ func engineOptions(fs vfs.FS, log *engineLog, damaged func(error)) *pebble.Optio
 	return o
 }
 
-// openEngine opens Pebble. It runs in a goroutine of its own because Pebble
-// reports a failed manifest from the background and then waits for ever.
-func openEngine(fs vfs.FS, dir string, log *engineLog, damaged func(error), failed <-chan struct{}) (*pebble.DB, error) {
-	type result struct {
-		db  *pebble.DB
-		err error
-	}
-	opened := make(chan result, 1)
-	go func() {
-		defer func() {
-			// Bytes that make Pebble panic are damage too.
-			if r := recover(); r != nil {
-				opened <- result{err: damagef("engine: %v", r)}
-			}
-		}()
-		db, err := pebble.Open(dir, engineOptions(fs, log, damaged))
-		opened <- result{db, err}
-	}()
-	select {
-	case r := <-opened:
-		return r.db, r.err
-	case <-failed:
-		return nil, errors.New("engine gave up")
-	}
+func openEngine(fs vfs.FS, dir string, memtable uint64, log *engineLog, damaged func(error)) (*pebble.DB, error) {
+	return pebble.Open(dir, engineOptions(fs, memtable, log, damaged))
 }
 
 // engineLog is where Pebble writes. Its chatter is for those who debug.

@@ -5,13 +5,16 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// A gate decides before each group whether it may be written. A full disk must
-// be met here: Pebble itself hangs or ends the process when it runs out.
+// A gate decides before each group whether it may be written, so that a full disk
+// is met here and not by Pebble: its log, the flush of a memtable and its
+// manifest have room in what is kept free. What others write may take that room
+// away between two looks; then the guard is what helps.
 //
 // Once shut it opens with some room to spare, so that it does not flutter at the
 // edge. Marks, cuts and deletions do not pass through it: they make room.
@@ -26,10 +29,16 @@ type gate struct {
 	full   string // why it is shut, or empty
 	looked time.Time
 	free   int64 // -1: not known
+	spent  int64 // admitted since
+	total  int64 // of the disk
 	keep   int64 // bytes to leave free
 
-	ballast bool // it is on disk
-	hit     bool // a write met the full disk, and the ballast was given up for it
+	ballast bool      // it is on disk
+	hit     bool      // a write met the full disk; changed with atHit
+	hitAt   time.Time // the last one that did
+	holds   time.Duration
+
+	atHit atomic.Bool // hit, for those who only ask
 }
 
 const (
@@ -44,12 +53,17 @@ const (
 	// 150 MB/s, 3 MB are written meanwhile: far less than the reserve.
 	lookEvery = 20 * time.Millisecond
 
+	// How long the gate stays shut, at least, after a write has met the full disk:
+	// the free space that is told says nothing where a quota is used up. A table
+	// that finds no space is tried again several times meanwhile.
+	hitHolds = time.Second
+
 	ballastName = "ballast"
 )
 
 func newGate(o Options, log *slog.Logger) *gate {
 	return &gate{
-		fs: o.FS, dir: o.Dir, limit: o.Limit, reserve: o.Reserve, log: log, free: -1,
+		fs: o.FS, dir: o.Dir, limit: o.Limit, reserve: o.Reserve, log: log, free: -1, holds: hitHolds,
 	}
 }
 
@@ -57,30 +71,37 @@ func newGate(o Options, log *slog.Logger) *gate {
 func (g *gate) admit(stored, size int64) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.look(time.Now())
-	was := g.full
-	switch {
-	case g.hit || g.free >= 0 && g.free < g.wanted(g.full == fullDisk):
-		g.full = fullDisk
-	case stored+size > g.limit, g.full == fullLimit && float64(stored) > limitAgain*float64(g.limit):
-		g.full = fullLimit
-	default:
-		g.full = ""
-	}
-	if was != g.full {
-		if g.full != "" {
-			g.log.Warn("spool is full, events are refused", "reason", g.full, "stored", stored, "limit", g.limit, "free", g.free, "keep", g.keep)
-		} else {
-			g.log.Info("spool takes events again", "stored", stored, "free", g.free)
-		}
-	}
+	g.judge(stored, size)
 	switch g.full {
 	case fullLimit:
 		return fmt.Errorf("%w: %d bytes are stored, the limit is %d", ErrFull, stored, g.limit)
 	case fullDisk:
 		return fmt.Errorf("%w: the disk is, %d bytes are kept free", ErrFull, g.keep)
 	}
+	g.spent += size
 	return nil
+}
+
+// judge opens or shuts the gate.
+func (g *gate) judge(stored, size int64) {
+	g.look(time.Now())
+	was := g.full
+	switch {
+	case g.hit || g.free >= 0 && g.free-g.spent < g.wanted(g.full == fullDisk):
+		g.full = fullDisk
+	case stored+size > g.limit, g.full == fullLimit && float64(stored) > limitAgain*float64(g.limit):
+		g.full = fullLimit
+	default:
+		g.full = ""
+	}
+	if was == g.full {
+		return
+	}
+	if g.full != "" {
+		g.log.Warn("spool is full, events are refused", "reason", g.full, "stored", stored, "limit", g.limit, "free", g.free, "keep", g.keep)
+	} else {
+		g.log.Info("spool takes events again", "stored", stored, "free", g.free)
+	}
 }
 
 // wanted is the free space that must be there; a shut gate wants a quarter more.
@@ -91,9 +112,29 @@ func (g *gate) wanted(shut bool) int64 {
 	return g.keep
 }
 
+// reserveOf is what is kept free of a disk: 2 % of it, at least 256 MiB and at
+// most 1 GiB, but never more than an eighth: a small disk is to be used, too.
+func reserveOf(total int64) int64 {
+	return min(max(minReserve, total/50), maxReserve, total/8)
+}
+
 // ballastSize is what can be given up at once when a write meets the full disk:
 // 64 MiB, four of Pebble's memtables, or less where the reserve is small.
 func (g *gate) ballastSize() int64 { return min(g.keep/4, maxBallast) }
+
+// memtable is the size of Pebble's memtables. A log takes a tenth more from the
+// disk as soon as it is begun, up to four wait for their flush, and then there is
+// a table for each. On a disk under 1 GiB it is a 64th of the disk, so that a log
+// and a table more always fit into what is kept free.
+func (g *gate) memtable() uint64 {
+	const most, least = 16 << 20, 1 << 20 // most: as measured for the decision to use Pebble; larger only moves the work
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.total <= 0 {
+		return most
+	}
+	return uint64(min(max(g.total/64, least), most))
+}
 
 // look refreshes the free space and puts the ballast back when there is room.
 func (g *gate) look(now time.Time) {
@@ -101,26 +142,29 @@ func (g *gate) look(now time.Time) {
 	if !first && now.Sub(g.looked) < lookEvery {
 		return
 	}
-	g.looked = now
+	g.looked, g.spent = now, 0
+	if first {
+		_, err := g.fs.Stat(g.fs.PathJoin(g.dir, ballastName))
+		g.ballast = err == nil
+	}
+	defer func() { g.atHit.Store(g.hit) }()
+	rested := now.Sub(g.hitAt) > g.holds
 	usage, err := g.fs.GetDiskUsage(g.dir)
 	if err != nil {
 		// Not every file system tells.
 		if !errors.Is(err, vfs.ErrUnsupported) && g.free >= 0 {
 			g.log.Warn("free space is not known", "error", err.Error())
 		}
-		g.free, g.hit = -1, false
+		g.free, g.hit = -1, g.hit && !rested
 		return
 	}
 	g.free = int64(min(usage.AvailBytes, 1<<62))
+	g.total = int64(min(usage.TotalBytes, 1<<62))
 	g.keep = g.reserve
 	if g.keep <= 0 {
-		g.keep = min(max(minReserve, int64(min(usage.TotalBytes/50, 1<<62))), maxReserve)
+		g.keep = reserveOf(g.total)
 	}
-	if first {
-		_, err := g.fs.Stat(g.fs.PathJoin(g.dir, ballastName))
-		g.ballast = err == nil
-	}
-	if g.free < g.wanted(true) {
+	if g.free < g.wanted(true) || g.hit && !rested {
 		return
 	}
 	g.hit = false
@@ -145,22 +189,49 @@ func (g *gate) layBallast() bool {
 	return true
 }
 
-// diskFull is called by Pebble's file system when a write finds no space. The
-// write is tried once more afterwards, into the room the ballast leaves.
+// diskFull is called when a write of Pebble finds no space. It is made again
+// afterwards, into the room the ballast leaves.
 func (g *gate) diskFull() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.hit, g.ballast = true, false
-	g.looked = time.Now() // shut for this long at least, also where free space is not told
+	now := time.Now()
+	again := g.hit
+	g.hit, g.hitAt, g.full = true, now, fullDisk
+	g.atHit.Store(true)
+	g.looked = now
+	if !g.ballast {
+		if !again {
+			g.log.Error("disk is full, and there is no ballast to give up")
+		}
+		return
+	}
+	g.ballast = false
 	if err := g.fs.Remove(g.fs.PathJoin(g.dir, ballastName)); err != nil {
-		g.log.Error("disk is full, and there is no ballast to give up", "error", err.Error())
+		g.log.Error("disk is full, and the ballast cannot be given up", "error", err.Error())
 		return
 	}
 	g.log.Error("disk is full, the ballast was given up")
 }
 
-func (g *gate) state() (full string, free int64) {
+// hitStill tells, before anything is queued, that not even the log or the tables
+// of what was accepted can be written: the committer may be stuck in them.
+func (g *gate) hitStill() bool {
+	if !g.atHit.Load() {
+		return false
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.look(time.Now())
+	return g.hit
+}
+
+// state tells why the gate is shut. A shut one is judged anew: when nobody tries
+// to append, because /readyz says that it is shut, nobody else would open it.
+func (g *gate) state(stored int64) (full string, free int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.full != "" {
+		g.judge(stored, 0)
+	}
 	return g.full, g.free
 }

@@ -57,7 +57,8 @@ func TestAFullDiskRefuses(t *testing.T) {
 	}{
 		{name: "large disk", total: 4 << 40, becomesFull: 1023 * mib, still: 1200 * mib, again: 1281 * mib},
 		{name: "disk of 40 GiB", total: 40 << 30, becomesFull: 818 * mib, still: 1000 * mib, again: 1025 * mib},
-		{name: "small disk", total: 1 << 30, becomesFull: 255 * mib, still: 300 * mib, again: 321 * mib},
+		{name: "small disk", total: 1 << 30, becomesFull: 127 * mib, still: 150 * mib, again: 161 * mib},
+		{name: "disk of 64 MiB", total: 64 << 20, becomesFull: 7 * mib, still: 9 * mib, again: 11 * mib},
 		{name: "reserve as asked for", total: 1 << 30, reserve: 8 * mib, becomesFull: 7 * mib, still: 9 * mib, again: 11 * mib},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -90,6 +91,9 @@ func TestAFullDiskRefuses(t *testing.T) {
 				t.Errorf("with a little more room: got %v, want %v", err, ErrFull)
 			}
 			usage(s, test.again)
+			if full := s.Stats().Full; full != "" { // whoever waits for this appends nothing before
+				t.Errorf("with room again, and nobody appending: full is %q", full)
+			}
 			mustAppend(t, s, "c", 1)
 			if got := names(rest(t, s)); got != "c/0" {
 				t.Errorf("got %s", got)
@@ -102,7 +106,7 @@ func TestAFullDiskRefuses(t *testing.T) {
 func lookNow(g *gate) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.looked = g.looked.Add(-lookEvery)
+	g.looked, g.hitAt = g.looked.Add(-lookEvery), g.hitAt.Add(-2*hitHolds)
 }
 
 // A disk that is suddenly full, whatever was free a moment ago: the ballast

@@ -96,6 +96,11 @@ func (s *Spool) known(lines []Line) ([]bool, error) {
 		return nil, s.over()
 	default:
 	}
+	if !s.familiar.known() {
+		if err := s.familiar.read(s.db); err != nil {
+			return nil, fmt.Errorf("read identities: %w", s.damage(err))
+		}
+	}
 	duplicate := make([]bool, len(lines))
 	here := make(map[[16]byte]struct{}, len(lines))
 	for i, line := range lines {
@@ -103,6 +108,10 @@ func (s *Spool) known(lines []Line) ([]bool, error) {
 			continue
 		}
 		here[line.Identity] = struct{}{}
+		if !s.familiar.may(line.Identity) {
+			s.familiar.add(line.Identity)
+			continue
+		}
 		_, closer, err := s.db.Get(identityKey(line.Identity))
 		switch {
 		case err == nil:
@@ -148,6 +157,7 @@ func (s *Spool) Forget(day int32) error {
 			if err != nil {
 				return s.fail(fmt.Errorf("forget lines before day %d: %w", day, err))
 			}
+			s.flushSoon()
 			return nil
 		})
 		if err != nil {

@@ -22,13 +22,18 @@ import (
 // Some tests need a process of their own: this binary, run again with the name
 // of what it shall do.
 const (
-	childName = "SPOOL_TEST_CHILD"
-	childDir  = "SPOOL_TEST_DIR"
+	childName  = "SPOOL_TEST_CHILD"
+	childDir   = "SPOOL_TEST_DIR"
+	childOrder = "SPOOL_TEST_ORDER"
 )
 
 var children = map[string]func(dir string){
 	"append":   appendUntilKilled,
 	"manifest": breakManifest,
+	"faults":   tryFaults,
+	"start":    startAndSay,
+
+	"unwritable": openUnwritable,
 }
 
 func child(t *testing.T, name, dir string) *exec.Cmd {

@@ -45,6 +45,7 @@ func (s *Spool) open() error {
 		return errors.Join(err, lock.Close())
 	}
 	s.lock = lock
+	s.guard.stage.Store(running)
 	return nil
 }
 
@@ -113,18 +114,38 @@ func (s *Spool) load(label format) error {
 	if err := checkLogs(s.fs, path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	if err := s.tidy(path); err != nil {
+	if err := s.tidy(path, label != format{}); err != nil {
 		return err
 	}
-	log := &engineLog{log: s.log, fail: s.fail}
-	db, err := openEngine(s.fs, path, log, s.corrupt, s.failed)
+	// In a goroutine of its own, because Pebble reports a failure from the background
+	// and then waits for ever.
+	s.guard = &guard{FS: s.options.FS, s: s}
+	loaded := make(chan error, 1)
+	go func() { loaded <- s.loadEngine(path, label) }()
+	select {
+	case err := <-loaded:
+		return err
+	case <-s.failed:
+		return s.Err()
+	}
+}
+
+func (s *Spool) loadEngine(path string, label format) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = damagef("engine: %v", r) // bytes that make Pebble panic are damage
+		}
+	}()
+	db, err := openEngine(s.guard, path, s.gate.memtable(), &engineLog{log: s.log, fail: s.fail}, s.corrupt)
 	if err != nil {
 		if strings.Contains(err.Error(), "unknown format major version") {
 			return label.newer() // Pebble has no error value for it
 		}
 		return err
 	}
+	s.guard.stage.Store(loading)
 	if err := s.loadKeys(db); err != nil {
+		s.guard.stage.Store(closing)
 		return errors.Join(err, db.Close())
 	}
 	s.db = db
@@ -132,7 +153,8 @@ func (s *Spool) load(label format) error {
 }
 
 // tidy takes away what would keep Pebble from opening and holds nothing.
-func (s *Spool) tidy(path string) error {
+// made: the spool was in use once.
+func (s *Spool) tidy(path string, made bool) error {
 	names, err := s.fs.List(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -141,6 +163,7 @@ func (s *Spool) tidy(path string) error {
 		return err
 	}
 	var drop, markers []string
+	held := made
 	for _, name := range names {
 		switch {
 		// Pebble only compares its last options with today's, which are pinned here and
@@ -153,10 +176,15 @@ func (s *Spool) tidy(path string) error {
 		// there still, and holds.
 		case strings.HasPrefix(name, "marker.manifest."):
 			markers = append(markers, name)
+		case strings.HasSuffix(name, ".log"), strings.HasSuffix(name, ".sst"):
+			held = true
 		}
 	}
 	slices.Sort(markers) // the iteration has leading zeros
-	for n := len(markers) - 1; n > 0; n-- {
+	for n := len(markers) - 1; n >= 0; n-- {
+		if n == 0 && held {
+			break // a manifest that is missing is damage, except in a first start that was cut short
+		}
 		parts := strings.SplitN(markers[n], ".", 4)
 		if len(parts) == 4 && slices.Contains(names, parts[3]) {
 			break

@@ -13,10 +13,20 @@
 // never there in part. There is one reader: Next, Done and Release are meant
 // for one loader, and Next gives the same batch until it is Done.
 //
-// What surprises: a write or fsync that fails is final. The kernel may drop the
+// A full disk is not the end. Part of it is kept free, and below that Append
+// returns ErrFull; where somebody else has taken even that, writes wait for
+// space inside and go on in the same process, Append returns ErrFull at once,
+// an Append already being written has its outcome when there is space, and so
+// have Next, Done and Release. A start on a disk without space uses the ballast,
+// or fails and says so.
+//
+// What surprises: a fsync that fails is final, whatever the reason, and so is a
+// write that fails for any other reason than space. The kernel may drop the
 // pages of a failed fsync and report success the next time, so a retry proves
 // nothing. After it every call returns the failure, Failed is closed, and only
-// a new process that reads the disk again knows what is there.
+// a new process that reads the disk again knows what is there. A thin or remote
+// disk may say only at the fsync that it is full: then it is up to whoever
+// supervises the process to start it until there is space.
 //
 // The package knows neither ClickHouse nor HTTP, nor what an event means. It is
 // the only one that imports Pebble. What lies on disk is drawn in
@@ -50,7 +60,7 @@ type Options struct {
 
 	// Reserve is how many bytes of the disk are left free for everybody else;
 	// below it Append returns ErrFull. 0: 2 % of the disk, at least 256 MiB and
-	// at most 1 GiB.
+	// at most 1 GiB, but of a disk under 2 GiB an eighth.
 	Reserve int64
 
 	// Version of this program. It is written down, so that an older program that
@@ -100,6 +110,7 @@ type Spool struct {
 	db      *pebble.DB
 	lock    *pebble.Lock
 	gate    *gate
+	guard   *guard
 
 	// Guards everything below it. Never held across a call into Pebble: Pebble
 	// reports a fatal error with its own mutex held, and fail takes this one.
@@ -109,6 +120,7 @@ type Spool struct {
 	ops      []*op      // the same for marks, cuts and deletions
 	inflight []*request // in the committer's hand
 	oping    []*op
+	flushing bool // a flush is due soon
 	closing  bool
 	failure  error
 	ledger   ledger
@@ -126,8 +138,11 @@ type Spool struct {
 	turn    chan struct{} // holds one token: whose turn it is in Next
 	imports chan struct{} // holds one token: whose turn it is in AppendLines
 
+	familiar familiar // belongs to whoever has that turn
+
 	use      sync.RWMutex // held for reading while reading from Pebble, for writing by Close
 	requests sync.Pool
+	patience time.Duration // of Close with Pebble, after a failure
 	once     sync.Once
 	closeErr error
 }
@@ -159,6 +174,8 @@ func Open(o Options) (*Spool, error) {
 		more:    make(chan struct{}, 1),
 		turn:    make(chan struct{}, 1),
 		imports: make(chan struct{}, 1),
+
+		patience: 2 * time.Second, // a guess: what a stop can spare
 	}
 	s.work.L = &s.mu
 	s.requests.New = func() any { return &request{done: make(chan error, 1)} }
@@ -212,29 +229,39 @@ func (s *Spool) close() error {
 	}
 	s.use.Lock()
 	defer s.use.Unlock()
-	err := s.db.Close()
-	return errors.Join(err, s.lock.Close())
+	done := make(chan error, 1)
+	go func() { done <- s.closeEngine() }()
+	select {
+	case err := <-done:
+		return errors.Join(err, s.lock.Close())
+	case <-s.failed: // met by Pebble while it closes: it may hang from here
+		return s.Err()
+	}
+}
+
+func (s *Spool) closeEngine() error {
+	s.guard.stage.Store(closing)
+	return s.db.Close()
 }
 
 // abandon closes a spool that has failed. Pebble may hang in Close when its
 // manifest could not be written, and then holds the directory's lock until the
 // process ends, which is right: nobody else should touch the files before that.
 func (s *Spool) abandon() error {
-	const patience = 2 * time.Second // a guess: what a stop can spare
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		<-s.ended
 		s.use.Lock()
 		defer s.use.Unlock()
-		if err := s.db.Close(); err != nil {
+		if err := s.closeEngine(); err != nil {
 			s.log.Debug("pebble", "text", err.Error())
 		}
 		if err := s.lock.Close(); err != nil {
 			s.log.Debug("pebble", "text", err.Error())
 		}
 	}()
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(s.patience)
 	defer timer.Stop()
 	select {
 	case <-done:
@@ -259,9 +286,13 @@ type Stats struct {
 	Failed   bool
 }
 
-// Stats costs a mutex and no disk.
+// Stats costs two mutexes and, only while the spool is full, a look at the free
+// space: who asks whether events are taken again may be the only one to ask.
 func (s *Spool) Stats() Stats {
-	full, free := s.gate.state()
+	s.mu.Lock()
+	stored := int64(s.ledger.total - s.ledger.keptBytes)
+	s.mu.Unlock()
+	full, free := s.gate.state(stored)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return Stats{

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -88,7 +87,7 @@ func TestATornTailIsNormal(t *testing.T) {
 	whole := readRaw(t, copyToMemory(t, dir), newest(t, copyToMemory(t, dir)))
 	step := 1
 	if os.Getenv("TORTURE") == "" {
-		step = 13
+		step = 19
 	}
 	most := -1
 	for size := len(whole) % step; size <= len(whole); size += step {
@@ -119,57 +118,102 @@ func TestATornTailIsNormal(t *testing.T) {
 	}
 }
 
-// A byte turned anywhere: the spool starts. Either it is set aside and said so,
-// or everything is there but for the newest groups, behind which there is no
-// witness: nothing tells them from a torn tail.
-func TestAByteTurnedAnywhereIsFoundOrHarmless(t *testing.T) {
-	dir, held := disk(t, 8)
-	seed := uint64(1)
-	rng := rand.New(rand.NewPCG(seed, 0))
-	turns := 24
-	if os.Getenv("TORTURE") != "" {
-		turns = 2000
+// A byte turned anywhere, and a file other than the newest log cut anywhere: the
+// spool starts. Either it is set aside and says so, or everything is there but,
+// after a crash, for the very newest commit, behind which there is no witness:
+// nothing tells it from a torn tail.
+func TestDamageAnywhereIsFoundOrHarmless(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		groups  int
+		heavy   bool // each group larger than Pebble's blocks, in more than one log
+		crashed bool
+		sparse  int // of how many offsets one is tried in make test
+		step    int // and in make torture
+	}{
+		{"small groups", 8, false, false, 89, 1},
+		{"small groups after a crash", 8, false, true, 89, 1},
+		{"large groups", 24, true, false, 80_021, 4001},
+		{"large groups after a crash", 24, true, true, 40_009, 4001},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			step := test.step
+			if os.Getenv("TORTURE") == "" {
+				step = test.sparse
+			}
+			dir, held := disk(t, 0)
+			s := open(t, Options{Dir: dir, Reserve: 1 << 20})
+			for i := range test.groups {
+				b := beacon(fmt.Sprint("beacon", i), 1+i%3)
+				if test.heavy {
+					b = heavy(fmt.Sprint("beacon", i))
+				}
+				must(t, s.Append(t.Context(), b))
+				held = append(held, names(b))
+			}
+			mustClose(t, s)
+			damageAnywhere(t, dir, held, test.crashed, step)
+		})
 	}
-	whole := strings.Join(held, " ")
-	files, err := copyToMemory(t, dir).List("/data/spool/" + engineDir)
+}
+
+func damageAnywhere(t *testing.T, dir string, held []string, crashed bool, step int) {
+	whole := copyToMemory(t, dir)
+	log := newest(t, whole)
+	if crashed { // then the log has no end
+		b := readRaw(t, whole, log)
+		writeRaw(t, whole, log, b[:len(b)-chunkEndHead])
+	}
+	files, err := whole.List("/data/spool/" + engineDir)
 	must(t, err)
-	found, silent := map[string]int{}, map[string]int{}
 	for _, file := range files {
 		path := "/data/spool/" + engineDir + "/" + file
-		for range turns {
-			fs := copyToMemory(t, dir)
-			b := readRaw(t, fs, path)
-			if len(b) == 0 {
-				break
-			}
-			at := rng.IntN(len(b))
-			b[at] ^= 1 << rng.IntN(8)
-			writeRaw(t, fs, path, b)
-			what := fmt.Sprintf("%s: byte %d of %d turned (seed %d)", file, at, len(b), seed)
+		if crashed && path != log {
+			continue // it is as after an orderly end
+		}
+		text := readRaw(t, whole, path)
+		if len(text) == 0 || strings.HasPrefix(file, "OPTIONS") { // which are thrown away before they are read
+			continue
+		}
+		tried, found, silent := 0, 0, 0
+		damage := func(what string, changed []byte) {
+			t.Helper()
+			fs := whole.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rand.New(rand.NewPCG(1, 1))})
+			writeRaw(t, fs, path, changed)
 			s, err := Open(in(fs))
 			if err != nil {
-				t.Errorf("%s: %v", what, err)
-				continue
+				t.Errorf("%s: %s: %v", file, what, err)
+				return
 			}
-			kind := strings.TrimLeft(strings.Split(file, "-")[0], "0123456789")
+			defer mustClose(t, s)
+			tried++
 			if len(s.Stats().SetAside) > 0 {
-				found[kind]++
-			} else if got := names(rest(t, s)); got != whole {
-				silent[kind]++
-				if least := strings.Join(held[:len(held)-2], " "); !strings.HasPrefix(whole, got) || len(got) < len(least) {
-					t.Errorf("%s: holds %s without a word", what, got)
-				}
+				found++
+				return
 			}
-			mustAppend(t, s, "after", 1)
-			mustClose(t, s)
+			all, got := strings.Join(held, " "), names(rest(t, s))
+			if got == all {
+				return
+			}
+			silent++
+			if !crashed || path != log || got != strings.Join(held[:len(held)-1], " ") {
+				t.Errorf("%s: %s: of %d bytes %d are there without a word", file, what, len(all), len(got))
+			}
+		}
+		for at := len(text) % step; at < len(text); at += step {
+			turned := bytes.Clone(text)
+			turned[at] ^= 1 << (at / step % 8)
+			damage(fmt.Sprintf("byte %d of %d turned", at, len(text)), turned)
+			if path != log {
+				damage(fmt.Sprintf("cut at %d of %d", at, len(text)), text[:at])
+			}
+		}
+		kind := strings.TrimLeft(strings.Split(file, "-")[0], "0123456789")
+		t.Logf("%-16s %7d bytes: %5d damages, %5d found, %5d harmless, %d taken for a torn tail", file, len(text), tried, found, tried-found-silent, silent)
+		if tried > 0 && found == 0 && (kind == ".log" || kind == ".sst") {
+			t.Errorf("no damage in %s was found", file)
 		}
 	}
-	for _, kind := range []string{".log", ".sst"} {
-		if found[kind] == 0 {
-			t.Errorf("no damage in a %s was found", kind)
-		}
-	}
-	t.Logf("found: %v; taken for a torn tail: %v", found, silent)
 }
 
 func TestAWitnessOfDamage(t *testing.T) {
@@ -193,14 +237,12 @@ func TestAWitnessOfDamage(t *testing.T) {
 	if len(at) < 4 {
 		t.Fatalf("a log of %d chunks", len(at))
 	}
-	chunk := func(sequence, synced uint64) []byte {
+	chunk := func(kind byte, sequence uint64) []byte {
 		b := make([]byte, chunkHead+12)
-		b[4], b[6] = 12, chunkFull
+		b[4], b[6] = 12, kind
 		binary.LittleEndian.PutUint32(b[7:], number)
-		binary.LittleEndian.PutUint64(b[11:], synced)
 		binary.LittleEndian.PutUint64(b[chunkHead:], sequence)
-		sum := crc32.Checksum(b[6:], castagnoli)
-		binary.LittleEndian.PutUint32(b, (sum>>15|sum<<17)+0xa282ead8)
+		binary.LittleEndian.PutUint32(b, maskedSum(b[6:]))
 		return b
 	}
 	torn := log[:last.end-5]
@@ -218,10 +260,13 @@ func TestAWitnessOfDamage(t *testing.T) {
 		{"an empty log", nil, false},
 		{"a torn tail", torn, false},
 		{"a byte turned in the first chunk", turned(0), true},
-		{"a byte turned in the last chunk", turned(len(at) - 1), false},
-		{"a chunk behind the torn one that was written before it was synced", append(bytes.Clone(torn), chunk(last.sequence+3, 10)...), false},
-		{"a chunk that a stranger has put into an event", append(bytes.Clone(torn), chunk(1<<40, uint64(len(log)))...), false},
-		{"a chunk that follows and was written later", append(bytes.Clone(torn), chunk(last.sequence+3, uint64(len(log)))...), true},
+		{"a byte turned in the last chunk of a log that was closed", turned(len(at) - 1), true},
+		{"a byte turned in the last chunk", turned(len(at) - 1)[:last.end], false},
+		{"a later part of the torn batch", append(bytes.Clone(torn), chunk(chunkLast, last.sequence+3)...), false},
+		{"a chunk that a stranger has put into an event", append(bytes.Clone(torn), chunk(chunkFull, 1<<40)...), false},
+		{"an end that a stranger has put into an event", append(append(bytes.Clone(torn), log[last.end:]...), torn[:9]...), false},
+		{"a batch that follows", append(bytes.Clone(torn), chunk(chunkFull, last.sequence+3)...), true},
+		{"a larger batch that follows", append(bytes.Clone(torn), chunk(chunkFirst, last.sequence+3)...), true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			bad, witness := tornInside(test.log, number)
