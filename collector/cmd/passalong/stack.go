@@ -302,12 +302,25 @@ func (s *stack) drain(limit time.Duration) {
 	}
 }
 
+// patienceAtEnd is more than the loader gives the batch in hand.
+const patienceAtEnd = 15 * time.Second
+
 // close ends everything in the order of the way.
 func (s *stack) close() {
 	if s.stopOut != nil {
 		s.stopOut()
 	}
-	s.ended.Wait()
+	ended := make(chan struct{})
+	go func() {
+		s.ended.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(patienceAtEnd):
+		// On a full disk the loader waits inside the spool until a byte can be
+		// written; closing the spool lets it go.
+	}
 	step := func(name string, err error) {
 		if err != nil {
 			s.log.Error("close "+name, "err", err)
@@ -316,6 +329,7 @@ func (s *stack) close() {
 	if s.spool != nil {
 		step("spool", s.spool.Close())
 	}
+	<-ended
 	if s.out.db != nil {
 		step("clickhouse", s.out.db.Close())
 	}
