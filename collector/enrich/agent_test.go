@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/passalong/passalong/collector/channel"
 )
@@ -227,4 +228,45 @@ func FuzzAgent(f *testing.F) {
 			t.Errorf("%q leaves %q, %q", agent, v.Browser, v.OS)
 		}
 	})
+}
+
+// An agent lies in the buffer of a connection, which the next request writes
+// over. What the caches know must stay what it was.
+func TestCachedAgentsAreCopies(t *testing.T) {
+	a, err := newAgents(builtin(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const agent = "Mozilla/5.0 (X11; OpenBSD amd64; rv:109.0) Gecko/20100101 SeaMonkey/2.53"
+	buffer := []byte(agent)
+	want := a.verdict(unsafe.String(&buffer[0], len(buffer)))
+	clear(buffer)
+	if k, ok := a.cache.GetIfPresent(agent); !ok || k.agent != agent || k.verdict != want {
+		t.Errorf("the cache has %+v, want %s: %+v", k, agent, want)
+	}
+	for i := range a.front {
+		if k := a.front[i].Load(); k != nil && (k.agent != agent || k.verdict != want) {
+			t.Errorf("the front has %+v", k)
+		}
+	}
+}
+
+// Two agents of one place in the front do not get each other's verdict.
+func TestAgentsThatShareAPlace(t *testing.T) {
+	a, err := newAgents(builtin(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	agents := population(fronts)
+	want := map[string]Verdict{}
+	for _, agent := range agents {
+		want[agent] = a.facts.judge(agent)
+	}
+	for round := range 2 {
+		for _, agent := range agents {
+			if got := a.verdict(agent); got != want[agent] {
+				t.Fatalf("round %d: %s: %+v, want %+v", round, agent, got, want[agent])
+			}
+		}
+	}
 }

@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/passalong/passalong/collector/channel"
@@ -94,7 +95,8 @@ func (e *Enricher) Page(raw string) string {
 }
 
 // Events makes one event of each of the beacon's. The beacon has passed
-// hit.Decode and Check. Generation is that of its cohort token at a strict site.
+// hit.Decode and Check, and is not kept. Generation is that of its cohort token
+// at a strict site.
 func (e *Enricher) Events(b *hit.Beacon, s *site.Site, r Request, generation int) ([]*event.Event, error) {
 	page, c, ok := e.facts.page(b.Page)
 	if !ok {
@@ -124,11 +126,17 @@ func (e *Enricher) Events(b *hit.Beacon, s *site.Site, r Request, generation int
 		country, region = e.options.Geo.Find(address)
 	}
 
+	var seq *uint32
+	if b.Seq != nil {
+		n := *b.Seq
+		seq = &n
+	}
+
 	// What all events of the beacon have in common.
 	common := func(ev *event.Event) {
 		ev.Site, ev.Privacy = s.ID, string(s.Privacy)
 		ev.Received = r.Received.UnixMilli()
-		ev.Seq, ev.View, ev.Via, ev.Returned, ev.Bot = b.Seq, b.View, b.Via, b.Return, v.Bot
+		ev.Seq, ev.View, ev.Via, ev.Returned, ev.Bot = seq, b.View, b.Via, b.Return, v.Bot
 		ev.Page, ev.Canonical, ev.Title, ev.Author, ev.Section, ev.Published = page, canonical, b.Title, b.Author, b.Section, published
 		ev.Language, ev.Zone, ev.Width = b.Language, b.Zone, b.Width
 		ev.Referrer, ev.ReferrerKind, ev.ReferrerChannel = from.referrer, from.kind, from.channel
@@ -145,12 +153,12 @@ func (e *Enricher) Events(b *hit.Beacon, s *site.Site, r Request, generation int
 	}
 
 	events := make([]*event.Event, len(b.Events))
-	rows := make([]event.Event, len(b.Events))
 	salted := int32(-1 << 31)
 	var who string
 	var net uint64
 	for i := range b.Events {
-		ev := &rows[i]
+		ev := rows.Get().(*event.Event)
+		events[i] = ev
 		common(ev)
 		in := &b.Events[i]
 		at := r.Received.Add(-in.Age)
@@ -169,9 +177,19 @@ func (e *Enricher) Events(b *hit.Beacon, s *site.Site, r Request, generation int
 			ev.Visitor, ev.Consented = b.Visitor, true
 		}
 		fill(ev, in, s)
-		events[i] = ev
 	}
 	return events, nil
+}
+
+// rows are empty events.
+var rows = sync.Pool{New: func() any { return new(event.Event) }}
+
+// Release takes back events that nobody looks at any more.
+func (e *Enricher) Release(events []*event.Event) {
+	for _, ev := range events {
+		ev.Reset()
+		rows.Put(ev)
+	}
 }
 
 // fill copies what belongs to the event's type; hit has emptied the rest.

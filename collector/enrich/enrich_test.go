@@ -343,9 +343,11 @@ func BenchmarkEvents(b *testing.B) {
 	for b.Loop() {
 		r.Agent = agents[i&(1<<12-1)]
 		i++
-		if _, err := e.Events(one, site0, r, 0); err != nil {
+		events, err := e.Events(one, site0, r, 0)
+		if err != nil {
 			b.Fatal(err)
 		}
+		e.Release(events)
 	}
 }
 

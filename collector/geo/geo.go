@@ -160,12 +160,33 @@ func flat(path string) (*file, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A record stands for a country and is the same for all its networks, so what
+	// was read of it is kept: by the place of the record, never by address.
+	var known [1024]atomic.Pointer[seen]
 	find := func(a netip.Addr) (string, string, error) {
-		var country string
-		err := r.Lookup(a).DecodePath(&country, "country_code")
-		return country, "", err
+		result := r.Lookup(a)
+		at := result.Offset()
+		if !result.Found() {
+			return "", "", result.Err()
+		}
+		slot := &known[at%uintptr(len(known))]
+		if k := slot.Load(); k != nil && k.at == at {
+			return k.country, "", nil
+		}
+		k := &seen{at: at}
+		if err := result.DecodePath(&k.country, "country_code"); err != nil {
+			return "", "", err
+		}
+		slot.Store(k)
+		return k.country, "", nil
 	}
 	return &file{kind: r.Metadata.DatabaseType, find: find}, nil
+}
+
+// A seen record was read, and lies at a place in the file.
+type seen struct {
+	at      uintptr
+	country string
 }
 
 // probes is how many addresses are looked up at Open, evenly over IPv4: damage

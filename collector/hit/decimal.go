@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"strconv"
+	"strings"
 )
 
 // huge is an exponent beyond the digits of any body: nothing, or far too much.
@@ -12,20 +13,20 @@ const huge = 1 << 20
 
 // digits takes a JSON number apart: its digits without zeros at either end, and
 // how many of them stand before the decimal point. Zero has none, and no sign.
-func digits(number []byte) (digits []byte, point int, negative bool) {
+func digits(number string) (digits []byte, point int, negative bool) {
 	mantissa, exponent := number, 0
-	if i := bytes.IndexAny(number, "eE"); i >= 0 {
+	if i := strings.IndexAny(number, "eE"); i >= 0 {
 		mantissa = number[:i]
 		var err error
-		if exponent, err = strconv.Atoi(string(number[i+1:])); err != nil || exponent > huge || exponent < -huge {
+		if exponent, err = strconv.Atoi(number[i+1:]); err != nil || exponent > huge || exponent < -huge {
 			exponent = huge
 			if number[i+1] == '-' {
 				exponent = -huge
 			}
 		}
 	}
-	mantissa, negative = bytes.CutPrefix(mantissa, []byte("-"))
-	whole, fraction, _ := bytes.Cut(mantissa, []byte("."))
+	mantissa, negative = strings.CutPrefix(mantissa, "-")
+	whole, fraction, _ := strings.Cut(mantissa, ".")
 	point = len(whole) + exponent
 	digits = append(append(make([]byte, 0, 32), whole...), fraction...)
 	for len(digits) > 0 && digits[0] == '0' {
@@ -51,8 +52,8 @@ type integer struct {
 // truncate reads a number. Most are written as integers and cost no more than
 // ParseInt; 12.7, 5.0 and 1e3 are taken apart by their digits, because a
 // float64 would round some of them before we do.
-func truncate(number []byte) integer {
-	n, err := strconv.ParseInt(string(number), 10, 64)
+func truncate(number string) integer {
+	n, err := strconv.ParseInt(number, 10, 64)
 	if !errors.Is(err, strconv.ErrSyntax) {
 		return integer{n: n, exact: true, below: n < 0}
 	}
@@ -78,7 +79,7 @@ func truncate(number []byte) integer {
 // whole reads an integer from low to high into to, also one written 5.0 or 1e3.
 func (r *reader) whole(field string, to *int64, low, high int64) error {
 	raw, err := r.number(field)
-	if raw == nil || err != nil {
+	if raw == "" || err != nil {
 		return err
 	}
 	i := truncate(raw)
@@ -97,7 +98,7 @@ func (r *reader) whole(field string, to *int64, low, high int64) error {
 // the number as it was sent.
 func (r *reader) rounded(field string, to *int64, high int64) error {
 	raw, err := r.number(field)
-	if raw == nil || err != nil {
+	if raw == "" || err != nil {
 		return err
 	}
 	i := truncate(raw)

@@ -3,6 +3,7 @@ package hit
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/passalong/passalong/collector/channel"
@@ -18,13 +19,36 @@ func Decode(body []byte) (*Beacon, error) {
 	}
 	r := open(body, "body")
 	defer r.close()
-	b := &Beacon{Privacy: site.Full}
+	b := beacons.Get().(*Beacon)
+	*b = Beacon{Privacy: site.Full}
+	if r.walkable(body) && r.all(b) == nil {
+		return shaped(b)
+	}
+	r.general(body)
+	*b = Beacon{Privacy: site.Full}
+	if err := r.all(b); err != nil {
+		return nil, err
+	}
+	return shaped(b)
+}
+
+// A beacon has 900 bytes, most of them pointers that the garbage collector
+// would follow.
+var beacons = sync.Pool{New: func() any { return new(Beacon) }}
+
+// Release gives the beacon to another body. Its texts stay good, for they are
+// not part of it; what Seq points to and Events do not.
+func (b *Beacon) Release() { beacons.Put(b) }
+
+// all reads a body from its first byte to its last.
+func (r *reader) all(b *Beacon) error {
 	if err := r.object("body", func(name string) error { return r.beacon(b, name) }); err != nil {
-		return nil, err
+		return err
 	}
-	if err := r.end(); err != nil {
-		return nil, err
-	}
+	return r.end()
+}
+
+func shaped(b *Beacon) (*Beacon, error) {
 	if err := b.shape(); err != nil {
 		return nil, err
 	}
@@ -91,18 +115,8 @@ func (r *reader) events(b *Beacon) error {
 	if r.null() {
 		return nil
 	}
-	if r.dec.PeekKind() != '[' {
-		return r.mistyped("events", "a list")
-	}
-	if _, err := r.dec.ReadToken(); err != nil {
-		return r.broken("events", err)
-	}
 	b.Events = b.few[:0]
-	for {
-		k := r.dec.PeekKind()
-		if k == ']' {
-			break
-		}
+	return r.list("events", func() error {
 		i := len(b.Events)
 		if i == maxEvents {
 			return bad("events", fmt.Sprintf("more than %d", maxEvents))
@@ -111,11 +125,8 @@ func (r *reader) events(b *Beacon) error {
 		if err := r.event(&b.Events[i]); err != nil {
 			return within(err, i)
 		}
-	}
-	if _, err := r.dec.ReadToken(); err != nil {
-		return r.broken("events", err)
-	}
-	return nil
+		return nil
+	})
 }
 
 // within puts an event's place before the field of its error.

@@ -173,9 +173,11 @@ func BenchmarkBeacon(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(body)))
 			for b.Loop() {
-				if _, err := accept(body, s, "https://news.example"); err != nil {
+				beacon, err := accept(body, s, "https://news.example")
+				if err != nil {
 					b.Fatal(err)
 				}
+				beacon.Release()
 			}
 		})
 	}

@@ -102,7 +102,7 @@ func FuzzMoney(f *testing.F) {
 		if !isNumber(s) || len(s) > 60 {
 			return
 		}
-		got, ok := tenThousandths([]byte(s))
+		got, ok := tenThousandths(s)
 		want, wantOK := bigTenThousandths(s)
 		if ok != wantOK || ok && got != want {
 			t.Fatalf("%s: %d, %v, want %d, %v", s, got, ok, want, wantOK)

@@ -56,6 +56,7 @@ func DecodeLine(line []byte) (*Line, error) {
 	}
 	r := open(line, "line")
 	defer r.close()
+	r.general(line)
 	l := new(Line)
 	w := lineReader{reader: r, Line: l}
 	if err := r.object("line", w.field); err != nil {

@@ -8,7 +8,7 @@ const (
 // money reads a number 0 ≤ v < 1e9 into ten-thousandths.
 func (r *reader) money(field string, to *int64) error {
 	raw, err := r.number(field)
-	if raw == nil || err != nil {
+	if raw == "" || err != nil {
 		return err
 	}
 	v, ok := tenThousandths(raw)
@@ -23,7 +23,7 @@ func (r *reader) money(field string, to *int64) error {
 // written: through a float64, 0.0001 × 10⁴ would not always be 1. Digits beyond
 // the fourth place round half up, so that what JavaScript makes of 0.1 + 0.2 is
 // 0.3. False below 0 or from 1e9 on.
-func tenThousandths(number []byte) (int64, bool) {
+func tenThousandths(number string) (int64, bool) {
 	digits, point, negative := digits(number)
 	if len(digits) == 0 {
 		return 0, true // also −0

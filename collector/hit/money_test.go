@@ -28,7 +28,7 @@ func TestMoneyIsExact(t *testing.T) {
 		{"-1", 0, false}, {"-0.0001", 0, false}, {"-1e-400", 0, false},
 		{"0000", 0, true},
 	} {
-		got, ok := tenThousandths([]byte(c.number))
+		got, ok := tenThousandths(c.number)
 		if ok != c.ok || ok && got != c.want {
 			t.Errorf("%s: %d, %v, want %d, %v", c.number, got, ok, c.want, c.ok)
 		}
@@ -40,7 +40,7 @@ func TestMoneyIsExact(t *testing.T) {
 func TestMoneyIsWhatBigFractionsSay(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := rapid.StringMatching(`-?(0|[1-9][0-9]{0,11})(\.[0-9]{1,8})?([eE][+-]?[0-9]{1,2})?`).Draw(t, "number")
-		got, ok := tenThousandths([]byte(s))
+		got, ok := tenThousandths(s)
 		want, wantOK := bigTenThousandths(s)
 		if ok != wantOK || ok && got != want {
 			t.Fatalf("%s: %d, %v, want %d, %v", s, got, ok, want, wantOK)

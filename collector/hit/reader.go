@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"unicode/utf8"
 
@@ -20,6 +21,7 @@ type reader struct {
 	buf  bytes.Buffer
 	text string // a copy of the input; texts without escapes are pieces of it
 	root string // what an error of the whole is called: body or line
+	walk        // in use instead of dec while plain is set
 }
 
 var readers = sync.Pool{New: func() any {
@@ -30,11 +32,16 @@ var readers = sync.Pool{New: func() any {
 
 func open(input []byte, root string) *reader {
 	r := readers.Get().(*reader)
-	r.text, r.root = string(input), root
-	// The decoder reads a bytes.Buffer in place and does not write to it.
+	r.text, r.root, r.walk = string(input), root, walk{}
+	return r
+}
+
+// general begins to read with the decoder. It reads a bytes.Buffer in place
+// and does not write to it.
+func (r *reader) general(input []byte) {
+	r.plain = false
 	r.buf = *bytes.NewBuffer(input)
 	r.dec.Reset(&r.buf)
-	return r
 }
 
 // close gives the reader back. Its decoder still points to the input, which it
@@ -46,6 +53,9 @@ func (r *reader) close() {
 
 // object gives take each name of an object; take reads or skips the value.
 func (r *reader) object(field string, take func(name string) error) error {
+	if r.plain {
+		return r.walkObject(take)
+	}
 	if r.dec.PeekKind() != '{' {
 		return r.mistyped(field, "an object")
 	}
@@ -57,7 +67,7 @@ func (r *reader) object(field string, take func(name string) error) error {
 		if err != nil {
 			return r.broken(field, err)
 		}
-		if err := take(r.piece(name)); err != nil {
+		if err := take(r.piece(r.raw(name))); err != nil {
 			return err
 		}
 	}
@@ -67,8 +77,33 @@ func (r *reader) object(field string, take func(name string) error) error {
 	return nil
 }
 
+// list calls take for each element of a list; take reads it.
+func (r *reader) list(field string, take func() error) error {
+	if r.plain {
+		return r.walkList(take)
+	}
+	if r.dec.PeekKind() != '[' {
+		return r.mistyped(field, "a list")
+	}
+	if _, err := r.dec.ReadToken(); err != nil {
+		return r.broken(field, err)
+	}
+	for r.dec.PeekKind() != ']' {
+		if err := take(); err != nil {
+			return err
+		}
+	}
+	if _, err := r.dec.ReadToken(); err != nil {
+		return r.broken(field, err)
+	}
+	return nil
+}
+
 // end refuses whatever follows the value that was read.
 func (r *reader) end() error {
+	if r.plain {
+		return r.walkEnd()
+	}
 	if _, err := r.dec.ReadToken(); !errors.Is(err, io.EOF) {
 		return bad(r.root, "something follows the JSON")
 	}
@@ -78,6 +113,10 @@ func (r *reader) end() error {
 // skip passes over the value of a name that is not ours. Its error carries the
 // field around it: a name somebody made up is not repeated.
 func (r *reader) skip(field string) error {
+	if r.plain {
+		_, err := r.walkValue()
+		return err
+	}
 	if err := r.dec.SkipValue(); err != nil {
 		return r.broken(field, err)
 	}
@@ -86,6 +125,9 @@ func (r *reader) skip(field string) error {
 
 // null takes a null, which is the same as an absent field.
 func (r *reader) null() bool {
+	if r.plain {
+		return r.walkNull()
+	}
 	if r.dec.PeekKind() != 'n' {
 		return false
 	}
@@ -93,22 +135,36 @@ func (r *reader) null() bool {
 	return err == nil
 }
 
-// value reads any value. Its first byte says which kind it is; nil is null.
-func (r *reader) value(field string) (jsontext.Value, error) {
+// value reads any value but an empty one, as it is written. Its first byte says
+// which kind it is; "" is null.
+func (r *reader) value(field string) (string, error) {
+	if r.plain {
+		raw, err := r.walkValue()
+		if raw == "null" {
+			raw = ""
+		}
+		return raw, err
+	}
 	raw, err := r.dec.ReadValue()
 	if err != nil {
-		return nil, r.broken(field, err)
+		return "", r.broken(field, err)
 	}
 	if raw[0] == 'n' {
-		return nil, nil
+		return "", nil
 	}
-	return raw, nil
+	return r.raw(raw), nil
+}
+
+// raw is the value just read as a piece of our copy of the input.
+func (r *reader) raw(v jsontext.Value) string {
+	end := int(r.dec.InputOffset())
+	return r.text[end-len(v) : end]
 }
 
 // str reads a text into to.
 func (r *reader) str(field string, to *string) error {
 	raw, err := r.value(field)
-	if raw == nil || err != nil {
+	if raw == "" || err != nil {
 		return err
 	}
 	if raw[0] != '"' {
@@ -156,7 +212,7 @@ func (r *reader) cut(field string, to *string, limit int) error {
 
 func (r *reader) boolean(field string, to *bool) error {
 	raw, err := r.value(field)
-	if raw == nil || err != nil {
+	if raw == "" || err != nil {
 		return err
 	}
 	if raw[0] != 't' && raw[0] != 'f' {
@@ -166,14 +222,14 @@ func (r *reader) boolean(field string, to *bool) error {
 	return nil
 }
 
-// number reads a number as it is written; nil for null.
-func (r *reader) number(field string) ([]byte, error) {
+// number reads a number as it is written; "" for null.
+func (r *reader) number(field string) (string, error) {
 	raw, err := r.value(field)
-	if raw == nil || err != nil {
-		return nil, err
+	if raw == "" || err != nil {
+		return "", err
 	}
-	if raw.Kind() != '0' {
-		return nil, bad(field, "not a number")
+	if c := raw[0]; c != '-' && (c < '0' || c > '9') {
+		return "", bad(field, "not a number")
 	}
 	return raw, nil
 }
@@ -182,11 +238,10 @@ func outside(field string, low, high int64) *Error {
 	return bad(field, fmt.Sprintf("not from %d to %d", low, high))
 }
 
-// piece is the text that raw, the value just read, stands for.
-func (r *reader) piece(raw jsontext.Value) string {
-	if bytes.IndexByte(raw, '\\') < 0 {
-		end := int(r.dec.InputOffset()) - 1
-		return r.text[end-len(raw)+2 : end]
+// piece is the text that raw stands for.
+func (r *reader) piece(raw string) string {
+	if r.plain && !r.escapes || strings.IndexByte(raw, '\\') < 0 {
+		return raw[1 : len(raw)-1]
 	}
 	s, err := jsontext.AppendUnquote(nil, raw)
 	if err != nil {

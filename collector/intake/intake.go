@@ -25,6 +25,7 @@ import (
 // An Enricher says what the evidence means, as enrich.Enricher does.
 type Enricher interface {
 	Events(b *hit.Beacon, s *site.Site, r enrich.Request, generation int) ([]*event.Event, error)
+	Release(events []*event.Event)
 	Agent(agent string) enrich.Verdict
 	Page(raw string) string
 }
@@ -63,16 +64,18 @@ type Request struct {
 	Agent    string
 	Package  string // the header X-Requested-With
 	Origin   string // empty when none was sent
-	Body     []byte // may be reused after the call
+	Body     []byte
 }
 
 // Beacon gives the events of one beacon, or the *hit.Error that refuses it
-// whole.
+// whole. It keeps nothing of the request: Body and what the texts lie in may be
+// used again after the call.
 func (in *Intake) Beacon(r Request) ([]*event.Event, error) {
 	b, err := hit.Decode(r.Body)
 	if err != nil {
 		return nil, err
 	}
+	defer b.Release()
 	s := in.options.Sites[b.Site]
 	if err := b.Check(s, r.Origin, r.Received); err != nil {
 		return nil, err
@@ -85,3 +88,7 @@ func (in *Intake) Beacon(r Request) ([]*event.Event, error) {
 	}
 	return events, nil
 }
+
+// Release gives the events of a beacon back when nobody looks at them any more.
+// That is never needed; it spares the garbage collector 1 kB an event.
+func (in *Intake) Release(events []*event.Event) { in.options.Enricher.Release(events) }

@@ -57,15 +57,21 @@ type Metrics struct {
 	now          func() time.Time
 	sites        []string
 
-	beacons, events *prometheus.CounterVec
-	filtered        *prometheus.CounterVec
-	latency         prometheus.Histogram
-	panics          prometheus.Counter
-	connections     prometheus.Gauge
-	refused         prometheus.Counter
+	// Every series there is, so that a beacon looks up no labels.
+	answers  map[int]prometheus.Counter // 0: other
+	events   map[string]prometheus.Counter
+	filtered map[hit]prometheus.Counter
+
+	latency     prometheus.Histogram
+	panics      prometheus.Counter
+	connections prometheus.Gauge
+	refused     prometheus.Counter
 
 	sources sources
 }
+
+// A hit is what a filtered one is counted by.
+type hit struct{ site, reason string }
 
 // New makes the figures, all zero.
 func New(o Options) *Metrics {
@@ -74,19 +80,8 @@ func New(o Options) *Metrics {
 	}
 	m := &Metrics{
 		own: prometheus.NewRegistry(), process: prometheus.NewRegistry(), now: o.Now,
-		sites: append(slices.Clone(o.Sites), Other),
-		beacons: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "passalong_beacons_total",
-			Help: "Requests to the endpoint for beacons, by status of the answer. Moves with every answer; 204 also for those that are filtered and not kept. Requests that never became whole are not in it.",
-		}, []string{"answer"}),
-		events: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "passalong_events_total",
-			Help: "Events of beacons taken, by type, those of bots included. Moves when the spool has them on disk; imported events are not in it.",
-		}, []string{"type"}),
-		filtered: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "passalong_filtered_total",
-			Help: "Hits that no view counts, by site and reason. bot: stored and marked; foreign: unknown site, or page or Origin not of the site; gpc: Sec-GPC or DNT, nothing kept; prefetch: a page fetched ahead; rate: over the rate limit. The site is other where it was not read or is not configured.",
-		}, []string{"site", "reason"}),
+		sites:   append(slices.Clone(o.Sites), Other),
+		answers: map[int]prometheus.Counter{}, events: map[string]prometheus.Counter{}, filtered: map[hit]prometheus.Counter{},
 		latency: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "passalong_beacon_seconds",
 			Help:    "Time from a beacon read to its 204, the wait for the disk included. Moves with every beacon that was stored, not with those refused or filtered.",
@@ -105,24 +100,37 @@ func New(o Options) *Metrics {
 			Help: "Connections turned away because too many were open, in all or from one address. Moves when one is closed unserved.",
 		}),
 	}
+	beacons := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "passalong_beacons_total",
+		Help: "Requests to the endpoint for beacons, by status of the answer. Moves with every answer; 204 also for those that are filtered and not kept. Requests that never became whole are not in it.",
+	}, []string{"answer"})
+	events := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "passalong_events_total",
+		Help: "Events of beacons taken, by type, those of bots included. Moves when the spool has them on disk; imported events are not in it.",
+	}, []string{"type"})
+	filtered := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "passalong_filtered_total",
+		Help: "Hits that no view counts, by site and reason. bot: stored and marked; foreign: unknown site, or page or Origin not of the site; gpc: Sec-GPC or DNT, nothing kept; prefetch: a page fetched ahead; rate: over the rate limit. The site is other where it was not read or is not configured.",
+	}, []string{"site", "reason"})
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "passalong_build_info",
 		Help:        "Always 1; the labels say which build runs. Changes with an upgrade.",
 		ConstLabels: prometheus.Labels{"version": o.Version, "commit": o.Commit, "go": runtime.Version()},
 	})
 	build.Set(1)
-	m.own.MustRegister(m.beacons, m.events, m.filtered, m.latency, m.panics, m.connections, m.refused, build, &m.sources)
+	m.own.MustRegister(beacons, events, filtered, m.latency, m.panics, m.connections, m.refused, build, &m.sources)
 	m.process.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
 	for _, a := range answers {
-		m.beacons.WithLabelValues(a)
+		status, _ := strconv.Atoi(a) // 0: other
+		m.answers[status] = beacons.WithLabelValues(a)
 	}
 	for _, t := range types {
-		m.events.WithLabelValues(t)
+		m.events[t] = events.WithLabelValues(t)
 	}
 	for _, s := range m.sites {
 		for _, r := range reasons {
-			m.filtered.WithLabelValues(s, r)
+			m.filtered[hit{s, r}] = filtered.WithLabelValues(s, r)
 		}
 	}
 	return m
@@ -138,18 +146,28 @@ func (m *Metrics) Handler() http.Handler {
 
 // Beacon counts an answer of the endpoint for beacons.
 func (m *Metrics) Beacon(status int) {
-	m.beacons.WithLabelValues(within(answers, strconv.Itoa(status))).Inc()
+	c := m.answers[status]
+	if c == nil {
+		c = m.answers[0]
+	}
+	c.Inc()
 }
 
 // Stored counts the time that a stored beacon took.
 func (m *Metrics) Stored(took time.Duration) { m.latency.Observe(took.Seconds()) }
 
 // Event counts an event taken.
-func (m *Metrics) Event(kind string) { m.events.WithLabelValues(within(types, kind)).Inc() }
+func (m *Metrics) Event(kind string) {
+	c := m.events[kind]
+	if c == nil {
+		c = m.events[Other]
+	}
+	c.Inc()
+}
 
 // Filtered counts a hit that no view counts.
 func (m *Metrics) Filtered(site, reason string) {
-	m.filtered.WithLabelValues(within(m.sites, site), within(reasons, reason)).Inc()
+	m.filtered[hit{within(m.sites, site), within(reasons, reason)}].Inc()
 }
 
 // Panic counts a request that panicked.

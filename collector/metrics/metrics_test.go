@@ -44,10 +44,10 @@ func full() *Metrics {
 	m.Closed()
 	m.Refused()
 	m.Spool(func() SpoolStats {
-		return SpoolStats{Rows: 41, Bytes: 17548, Oldest: noon.Add(-90 * time.Second), Full: true}
+		return SpoolStats{Rows: 41, Bytes: 17548, Oldest: noon.Add(-90 * time.Second), Full: true, FreeDisk: 5 << 30, SetAside: 1}
 	})
 	m.Loader(func() LoaderStats {
-		return LoaderStats{Batches: 12, Rows: 3400, Nodes: 900, Repaired: 4, Retries: 2, Recounts: 1, Quarantined: 0, Lag: 1300 * time.Millisecond, State: "waiting"}
+		return LoaderStats{Batches: 12, Rows: 3400, Nodes: 900, Repaired: 4, Retries: 2, Recounts: 1, Quarantined: 0, Lag: 1300 * time.Millisecond, State: "waiting", Reason: "parts"}
 	})
 	m.Engine(func() EngineStats { return EngineStats{Up: true, Restarts: 3} })
 	return m
@@ -145,13 +145,16 @@ func TestFiguresAgreeWithThePage(t *testing.T) {
 	m := full()
 	text := page(t, m.own)
 	figures := m.Figures()
-	if len(figures) != 4+8+7+2 {
+	if len(figures) != 6+8+7+12+2 {
 		t.Errorf("%d figures: %v", len(figures), figures)
 	}
 	for _, f := range figures {
 		name := "passalong_" + f.Key + " "
 		if state, ok := strings.CutPrefix(f.Key, "loader_state_"); ok {
 			name = `passalong_loader_state{state="` + state + `"} `
+		}
+		if reason, ok := strings.CutPrefix(f.Key, "loader_waits_"); ok {
+			name = `passalong_loader_waits{reason="` + reason + `"} `
 		}
 		_, rest, ok := strings.Cut(text, "\n"+name)
 		if !ok {

@@ -12,6 +12,8 @@ type SpoolStats struct {
 	Rows, Bytes int64
 	Oldest      time.Time // when the oldest waiting row was received; zero when none waits
 	Full        bool      // beacons are refused until some of it is loaded
+	FreeDisk    int64     // bytes free on its disk; below 0: not known
+	SetAside    int       // damaged spools that somebody has to look at
 }
 
 // LoaderStats is what became of it since the start.
@@ -24,6 +26,7 @@ type LoaderStats struct {
 	Quarantined   uint64        // rows that ClickHouse refused for good
 	Lag           time.Duration // age of the oldest event that waits
 	State         string        // one of the states below
+	Reason        string        // why it waits, one of waits below; empty when it does not
 }
 
 // EngineStats is how the embedded ClickHouse fares.
@@ -34,6 +37,9 @@ type EngineStats struct {
 
 // states are what a loader can be doing.
 var states = []string{"starting", "recounting", "idle", "loading", "waiting", "stopped", Other}
+
+// waits are the reasons why a loader can wait: what ClickHouse answers, in one word.
+var waits = []string{"connection", "timeout", "memory", "parts", "readonly", "disk", "access", "schema", "busy", "server", "row", Other}
 
 // A figure is one line of the page that is read from a source.
 type figure[T any] struct {
@@ -57,6 +63,10 @@ func (m *Metrics) spoolFigures() []figure[SpoolStats] {
 			}},
 		{"spool_full", "1 while beacons are answered 503 because the spool has reached its limit or the disk is nearly full, else 0.", prometheus.GaugeValue,
 			func(s SpoolStats) float64 { return truth(s.Full) }},
+		{"spool_free_disk_bytes", "Bytes free on the spool's disk when last looked at, -1 where the system does not say. Beacons are refused while it is below the reserve.", prometheus.GaugeValue,
+			func(s SpoolStats) float64 { return float64(s.FreeDisk) }},
+		{"spool_set_aside", "Damaged spools that lie beside the spool and wait for somebody to look at them. Moves at a start that finds damage.", prometheus.GaugeValue,
+			func(s SpoolStats) float64 { return float64(s.SetAside) }},
 	}
 }
 
@@ -88,6 +98,8 @@ var engineFigures = []figure[EngineStats]{
 
 const stateHelp = "1 for what the loader is doing now, 0 for everything else. recounting: batches are counted again after a start or something unclean; waiting: ClickHouse does not answer or does not take rows."
 
+const waitsHelp = "1 for why the loader waits, all 0 while it does not. connection: no answer, or cut; access: user, password or grant; parts: merges do not keep up; schema: a table or column is missing; row: it is refused and there is no quarantine; server: another answer of ClickHouse; other: a fault on this side."
+
 // Spool says where the figures of the spool come from.
 func (m *Metrics) Spool(stats func() SpoolStats) { m.sources.add(read(stats, m.spoolFigures())) }
 
@@ -102,7 +114,14 @@ func (m *Metrics) Loader(stats func() LoaderStats) {
 		out := readings(s, loaderFigures)
 		now := within(states, s.State)
 		for _, state := range states {
-			out = append(out, reading{name: "loader_state", help: stateHelp, kind: prometheus.GaugeValue, label: state, value: truth(state == now)})
+			out = append(out, reading{name: "loader_state", help: stateHelp, kind: prometheus.GaugeValue, key: "state", label: state, value: truth(state == now)})
+		}
+		now = ""
+		if s.Reason != "" {
+			now = within(waits, s.Reason)
+		}
+		for _, reason := range waits {
+			out = append(out, reading{name: "loader_waits", help: waitsHelp, kind: prometheus.GaugeValue, key: "reason", label: reason, value: truth(reason == now)})
 		}
 		return out
 	})
@@ -130,9 +149,10 @@ func (m *Metrics) Figures() []Figure {
 
 // A reading is a figure with its value of one moment.
 type reading struct {
-	name, help, label string // label: the value of `state`, empty for a figure without
-	kind              prometheus.ValueType
-	value             float64
+	name, help string
+	key, label string // of the one label, empty for a figure without
+	kind       prometheus.ValueType
+	value      float64
 }
 
 func readings[T any](s T, figures []figure[T]) []reading {
@@ -178,7 +198,7 @@ func (s *sources) Collect(ch chan<- prometheus.Metric) {
 		var labels []string
 		var values []string
 		if r.label != "" {
-			labels, values = []string{"state"}, []string{r.label}
+			labels, values = []string{r.key}, []string{r.label}
 		}
 		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc("passalong_"+r.name, r.help, labels, nil), r.kind, r.value, values...)
 	}

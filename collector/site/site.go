@@ -77,6 +77,9 @@ func (s *Site) Owns(host string) bool {
 // Host is a host name in the form in which hosts are compared: lower case,
 // without port, brackets and trailing dot.
 func Host(h string) string {
+	if plain(h) {
+		return h
+	}
 	h = strings.ToLower(h)
 	if u := (&url.URL{Host: h}); u.Hostname() != "" {
 		h = u.Hostname()
@@ -84,10 +87,25 @@ func Host(h string) string {
 	return strings.TrimSuffix(h, ".")
 }
 
+// plain reports whether h is in the form that Host makes, as nearly all are.
+func plain(h string) bool {
+	for i := range len(h) {
+		if c := h[i]; !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '.' || c == '-') {
+			return false
+		}
+	}
+	return h != "" && h[len(h)-1] != '.'
+}
+
 // Day is the site's day of t, in days since 1970-01-01.
 func (s *Site) Day(t time.Time) int32 {
-	y, m, d := t.In(s.Location).Date()
-	return int32(time.Date(y, m, d, 0, 0, 0, 0, time.UTC).Unix() / 86400)
+	_, offset := t.In(s.Location).Zone()
+	local := t.Unix() + int64(offset)
+	day := local / 86400
+	if local%86400 < 0 {
+		day--
+	}
+	return int32(day)
 }
 
 // A Set is the configured sites by id.

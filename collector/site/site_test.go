@@ -118,3 +118,21 @@ func TestSetHoldsASiteOnce(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// Day says what the calendar says, in zones with summer time, with quarters of
+// an hour, and with a day that never was (Samoa, 2011-12-30).
+func TestDayIsTheCalendars(t *testing.T) {
+	for _, name := range []string{"UTC", "Europe/Paris", "America/New_York", "Asia/Kathmandu", "Pacific/Apia", "Australia/Lord_Howe"} {
+		location, err := time.LoadLocation(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &Site{Location: location}
+		for at := time.Date(1960, 1, 1, 0, 0, 0, 0, time.UTC); at.Year() < 2040; at = at.Add(7*time.Hour + 13*time.Minute) {
+			y, m, d := at.In(location).Date()
+			if got, want := s.Day(at), int32(time.Date(y, m, d, 0, 0, 0, 0, time.UTC).Unix()/86400); got != want {
+				t.Fatalf("%s in %s: day %d, want %d", at, name, got, want)
+			}
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/gofiber/fiber/v2/utils"
 )
 
 // proxies are the ranges whose X-Forwarded-For is believed.
@@ -59,7 +60,7 @@ func (p proxies) client(peer netip.Addr, forwarded [][]byte) netip.Addr {
 				return known
 			}
 			i := bytes.LastIndexByte(line, ',')
-			hop := strings.Trim(string(line[i+1:]), " \t")
+			hop := strings.Trim(utils.UnsafeString(line[i+1:]), " \t") // an address holds nothing of its text
 			line = line[:max(i, 0)]
 			if hop == "" {
 				continue // empty elements of a list count as nothing (RFC 9110, section 5.6.1)

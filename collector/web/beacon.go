@@ -1,8 +1,6 @@
 package web
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"math"
@@ -52,15 +50,15 @@ func (s *Server) beacon(c *fiber.Ctx) error {
 		return s.refuse(c, "", fiber.StatusUnsupportedMediaType, "send text/plain or application/json", "")
 	}
 
-	// Body and not c.Body(), which would undo an encoding; a copy, see the
-	// package's comment.
-	body := bytes.Clone(c.Request().Body())
+	// Body and not c.Body(), which would undo an encoding.
+	body := c.Request().Body()
+	origin := c.Get("Origin")
 	events, err := s.o.Intake.Beacon(intake.Request{
 		Received: start,
 		Address:  address,
-		Agent:    strings.Clone(c.Get("User-Agent")),
-		Package:  strings.Clone(c.Get("X-Requested-With")),
-		Origin:   strings.Clone(c.Get("Origin")),
+		Agent:    c.Get("User-Agent"),
+		Package:  c.Get("X-Requested-With"),
+		Origin:   origin,
 		Body:     body,
 	})
 	if err != nil {
@@ -69,9 +67,8 @@ func (s *Server) beacon(c *fiber.Ctx) error {
 	if len(events) == 0 {
 		return s.taken(c, s.siteNamed(body))
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), s.o.AppendTimeout)
-	defer cancel()
-	if err := s.o.Spool.Append(ctx, events); err != nil {
+	defer s.o.Intake.Release(events)
+	if err := s.o.Spool.Append(s.patience.context(), events); err != nil {
 		return s.unavailable(c, events[0].Site, err)
 	}
 	for _, e := range events {

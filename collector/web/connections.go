@@ -21,7 +21,8 @@ import (
 // request on the way.
 type connections struct {
 	limit, perAddress int
-	trusted           proxies // a proxy holds the connections of many readers
+	trusted           proxies       // a proxy holds the connections of many readers
+	slack             time.Duration // by which a deadline may be late
 	metrics           *metrics.Metrics
 	seldom            *seldom
 
@@ -205,6 +206,8 @@ type conn struct {
 	owner   *connections
 	network netip.Addr // what it is counted under; the zero value: not counted
 
+	reads, writes time.Time // the deadlines that are set; only the serving goroutine sets any
+
 	idle     atomic.Bool // between two requests
 	received atomic.Bool // something has come
 	lingers  atomic.Bool
@@ -253,12 +256,33 @@ func (c *conn) Close() error {
 	return c.err
 }
 
-// SetWriteDeadline does not fail on a connection that cut closed: fasthttp
-// would panic, outside any handler, and take the process with it (server.go,
-// "BUG: error in SetWriteDeadline"). The write that follows fails instead.
+// SetReadDeadline sets a deadline a little late, so that the next requests on
+// the connection need not move it: fasthttp asks for two a request.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	if c.near(c.reads, t) {
+		return nil
+	}
+	c.reads = t.Add(c.owner.slack)
+	return c.Conn.SetReadDeadline(c.reads)
+}
+
+// SetWriteDeadline is the same for writing. It does not fail on a connection
+// that cut closed: fasthttp would panic, outside any handler, and take the
+// process with it (server.go, "BUG: error in SetWriteDeadline"). The write that
+// follows fails instead.
 func (c *conn) SetWriteDeadline(t time.Time) error {
-	if err := c.Conn.SetWriteDeadline(t); err != nil && !errors.Is(err, net.ErrClosed) {
+	if c.near(c.writes, t) {
+		return nil
+	}
+	c.writes = t.Add(c.owner.slack)
+	if err := c.Conn.SetWriteDeadline(c.writes); err != nil && !errors.Is(err, net.ErrClosed) {
 		return err
 	}
 	return nil
+}
+
+// near reports whether a deadline that is set will do for t.
+func (c *conn) near(set, t time.Time) bool {
+	late := set.Sub(t)
+	return late >= 0 && late <= c.owner.slack
 }

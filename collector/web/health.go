@@ -12,7 +12,8 @@ import (
 // healthz says that the process answers, and nothing about what it waits for.
 func (s *Server) healthz(c *fiber.Ctx) error { return status(c, fiber.StatusOK, "alive", "") }
 
-// readyz says whether beacons are taken.
+// readyz says whether beacons are taken, and, where they are, what else is the
+// matter: then the way out waits, which the way in does not.
 func (s *Server) readyz(c *fiber.Ctx) error {
 	reason := "stopping"
 	if !s.stopping.Load() {
@@ -21,7 +22,7 @@ func (s *Server) readyz(c *fiber.Ctx) error {
 	if reason != "" {
 		return status(c, fiber.StatusServiceUnavailable, "not ready", reason)
 	}
-	return status(c, fiber.StatusOK, "ready", "")
+	return status(c, fiber.StatusOK, "ready", s.o.Notice())
 }
 
 func status(c *fiber.Ctx, code int, word, reason string) error {

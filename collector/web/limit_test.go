@@ -113,8 +113,7 @@ func TestLimiterIsBounded(t *testing.T) {
 				t.Fatalf("address %d was refused its first beacon", i)
 			}
 		}
-		l.cache.CleanUp()
-		if size := l.cache.EstimatedSize(); size > room {
+		if size := l.held(); size > room {
 			t.Errorf("after %d addresses %d are held, want at most %d", n, size, room)
 		}
 	}
@@ -144,9 +143,12 @@ func TestIdleAddressIsForgotten(t *testing.T) {
 	l := newLimiter(Rate{PerSecond: 50, Burst: 200}, 1000, w.Now)
 	l.take(netip.MustParseAddr("203.0.113.7"))
 	w.pass(time.Minute)
-	l.cache.CleanUp()
-	if size := l.cache.EstimatedSize(); size != 0 {
-		t.Errorf("%d addresses held after a minute", size)
+	other := netip.MustParseAddr("203.0.113.8")
+	for range 2 * 1000 / perRow { // each beacon sweeps a row
+		l.take(other)
+	}
+	if size := l.held(); size != 1 {
+		t.Errorf("%d addresses held after a minute, want the other one", size)
 	}
 }
 
@@ -190,4 +192,33 @@ func BenchmarkTake(b *testing.B) {
 			l.take(all[i%len(all)])
 		}
 	})
+}
+
+// Who comes to a full table takes the place of one who has sent little.
+func TestTheFullestBucketMakesPlace(t *testing.T) {
+	w := newWatch()
+	l := newLimiter(Rate{PerSecond: 0.001, Burst: 100}, perRow, w.Now) // one row
+	address := func(i byte) netip.Addr { return netip.AddrFrom4([4]byte{203, 0, 113, i}) }
+	for i := range byte(perRow) {
+		for range 10 * (i + 1) {
+			l.take(address(i))
+		}
+	}
+	l.take(address(200))
+	if _, ok := l.take(address(200)); !ok || l.held() != perRow {
+		t.Errorf("the new one: taken %v, %d held", ok, l.held())
+	}
+	for range 20 { // it has sent more than address 0 had: next is address 1's place
+		l.take(address(200))
+	}
+	l.take(address(201))
+	for i := byte(2); i < perRow; i++ {
+		left := 0
+		for _, ok := l.take(address(i)); ok; _, ok = l.take(address(i)) {
+			left++
+		}
+		if want := 100 - 10*(int(i)+1); left != want {
+			t.Errorf("address %d has %d left, want %d", i, left, want)
+		}
+	}
 }

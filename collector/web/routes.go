@@ -97,15 +97,28 @@ func harmless(p any) string {
 	return fmt.Sprintf("%T", p)
 }
 
+// A line of a header that is the same in many answers. Its name is in the form
+// that HTTP/1.1 is used to, which fasthttp need then not bring about.
+type line struct{ name, value []byte }
+
+func header(name, value string) line { return line{[]byte(name), []byte(value)} }
+
+func (l line) set(h *fasthttp.ResponseHeader) { h.SetCanonical(l.name, l.value) }
+
+var everywhere = []line{
+	header("X-Content-Type-Options", "nosniff"),
+	header("X-Frame-Options", "DENY"),
+	header("Referrer-Policy", "no-referrer"),
+	header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+	header("Cache-Control", "no-store"),
+}
+
 // common sets what every answer has. Handlers that serve a page replace the
 // policy with their own.
 func (s *Server) common(c *fiber.Ctx) {
-	h := &c.Response().Header
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-	h.Set("Cache-Control", "no-store")
+	for _, l := range everywhere {
+		l.set(&c.Response().Header)
+	}
 }
 
 // answer sends the form that all refusals have.

@@ -14,9 +14,9 @@
 // what a beacon means: that is intake's. It knows neither ClickHouse nor how the
 // spool keeps its promise.
 //
-// What surprises: Fiber's strings are buffers that the next request reuses.
-// Everything that goes to intake is copied first, because an event may outlive
-// its handler when the spool is slow.
+// What surprises: Fiber's strings are buffers that the next request reuses, and
+// intake gets them as they are. It keeps nothing of a Request (a test holds it
+// to that), so that a beacon is copied once, by the one who decodes it.
 package web
 
 import (
@@ -45,9 +45,11 @@ import (
 // of ours.
 type Intake interface {
 	Beacon(intake.Request) ([]*event.Event, error)
+	Release([]*event.Event) // once they are stored, or will not be
 }
 
-// Spool keeps events: Append returns when they are on disk.
+// Spool keeps events: Append returns when they are on disk. Whatever it
+// returns, it does not look at them afterwards.
 type Spool interface {
 	Append(context.Context, []*event.Event) error
 }
@@ -62,6 +64,9 @@ type Options struct {
 	// Ready gives "" once beacons are taken, else the reason why not in words
 	// for a stranger: /readyz shows it. Default: ready.
 	Ready func() string
+	// Notice gives what is the matter although beacons are taken, in words for a
+	// stranger, or "". Default: nothing is.
+	Notice func() string
 
 	Script       Script // empty: its address answers 404
 	ScriptPath   string // default /passalong.js
@@ -76,13 +81,14 @@ type Options struct {
 	Logger  *slog.Logger     // default slog.Default()
 	Now     func() time.Time // default time.Now
 
+	// Each of these may come a sixteenth late: see share.
 	ReadTimeout   time.Duration // from a request's first byte to its last; default 15 s: 64 KiB over a bad mobile network take 4
 	WriteTimeout  time.Duration // for an answer; default 15 s
 	IdleTimeout   time.Duration // of a connection between two requests; default 15 s
 	AppendTimeout time.Duration // after which a beacon is answered 503; default 10 s
 	Connections   int           // open at once; default 8192
 	PerAddress    int           // of these from one address (IPv6: /64), trusted proxies excepted; default 1024: what the default rate opens in an IdleTimeout
-	Addresses     int           // held in the rate limit; default 65536: 12 MB, 200 bytes each as measured
+	Addresses     int           // held in the rate limit; default 65536: 1.5 MB, 24 bytes each
 }
 
 // Limits of what is read. The body's is the contract's; the header must hold a
@@ -101,6 +107,7 @@ type Server struct {
 	limiter    *limiter
 	trusted    proxies
 	seldom     seldom
+	patience   *patience
 	script     *scriptFile
 	pages      *os.Root // nil without Options.Pages
 	table      []route
@@ -119,6 +126,7 @@ func New(o Options) (*Server, error) {
 		o: o, trusted: newProxies(o.TrustedProxies),
 		limiter:    newLimiter(o.Rate, o.Addresses, o.Now),
 		seldom:     seldom{log: o.Logger, now: o.Now},
+		patience:   newPatience(o.AppendTimeout),
 		script:     newScriptFile(o.Script, o.ScriptPath),
 		adminToken: digest(o.AdminToken),
 		ids:        slices.Sorted(maps.Keys(o.Sites)),
@@ -130,7 +138,10 @@ func New(o Options) (*Server, error) {
 		}
 		s.pages = root
 	}
-	s.conns = &connections{limit: o.Connections, perAddress: o.PerAddress, trusted: s.trusted, metrics: o.Metrics, seldom: &s.seldom}
+	s.conns = &connections{
+		limit: o.Connections, perAddress: o.PerAddress, trusted: s.trusted, metrics: o.Metrics, seldom: &s.seldom,
+		slack: min(o.ReadTimeout, o.WriteTimeout, o.IdleTimeout) / share,
+	}
 	s.table = s.routes()
 	if err := checkRoutes(s.table); err != nil {
 		if s.pages != nil {
@@ -145,6 +156,9 @@ func New(o Options) (*Server, error) {
 func (o *Options) defaults() {
 	if o.Ready == nil {
 		o.Ready = func() string { return "" }
+	}
+	if o.Notice == nil {
+		o.Notice = func() string { return "" }
 	}
 	if o.Metrics == nil {
 		o.Metrics = metrics.New(metrics.Options{Sites: slices.Sorted(maps.Keys(o.Sites))})

@@ -35,7 +35,7 @@ var (
 // garbage is how much more memory, in percent of what is in use, may be filled
 // before garbage is collected. Half of what is in use are the spool's tables in
 // memory, which cost the collector nothing to look at; with Go's 100 serve had
-// some 50 MB more at its highest rate, and took 2 to 3 % less of the processor.
+// some 40 MB more at its highest rate, and took 2 to 3 % less of the processor.
 //
 // There is no limit of memory beside it: an import needs more than any that
 // would be of use here, and near its limit Go spends half the processor on
