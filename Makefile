@@ -43,11 +43,11 @@ lint: $(SNIPPET) ## vet, golangci-lint (few rules, each with its reason), TypeSc
 bench: build ## the speed of each part, several runs each
 	go test -run '^$$' -bench . -benchmem -count 3 ./collector/... ./schema/...
 
-torture: build ## kills, faults and fuzzing, bounded to some minutes (TORTURE=long for more)
+torture: build tools ## kills, faults and fuzzing, at most 30 minutes on two cores (TORTURE=long for more)
 	TORTURE=$(or $(TORTURE),short) go test -race -timeout 40m -count 1 ./collector/... ./schema/...
 	for dir in $$(grep -rlE '^func Fuzz' --include '*_test.go' collector | xargs -n1 dirname | sort -u); do \
 	  for fuzz in $$(grep -hoE '^func Fuzz[A-Za-z]+' $$dir/*_test.go | sed 's/func //'); do \
-	    go test -run '^$$' -fuzz "^$$fuzz\$$" -fuzztime $(if $(filter long,$(TORTURE)),120s,10s) -fuzzminimizetime 1x ./$$dir || exit 1; done; done
+	    go test -run '^$$' -fuzz "^$$fuzz\$$" -fuzztime $(if $(filter long,$(TORTURE)),120s,5s) -fuzzminimizetime 1x ./$$dir || exit 1; done; done
 
 generate: tools $(SNIPPET) ## everything that is made from something else and committed
 	go generate ./...
@@ -58,10 +58,10 @@ check: ## fail when regenerating changes a committed file
 	after=$$(git ls-files -z | xargs -0 sha256sum 2>/dev/null | sha256sum); \
 	if [ "$$before" != "$$after" ]; then echo 'Regenerating changed these files; commit them:'; git status --short; exit 1; fi
 
-# What the tests need of the system: a browser, and the compiler of the spool's format.
+# What the tests need of the system: a browser, the compiler of the spool's format, and what kills at a system call.
 tools:
-	@command -v chromium >/dev/null && command -v protoc >/dev/null || { \
-	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core protobuf-compiler >/dev/null; }
+	@command -v chromium >/dev/null && command -v protoc >/dev/null && command -v strace >/dev/null || { \
+	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core protobuf-compiler strace >/dev/null; }
 
 clean: ## remove what was built
 	rm -rf bin collector/bundle/node_modules snippet/node_modules
