@@ -18,19 +18,24 @@ const (
 	steady = time.Minute
 )
 
-// firstStart starts the engine for Start. Only one failure is worth waiting
-// for here; any other is the operator's to see at once.
+// firstStart starts the engine for Start. A few failures are worth waiting for:
+// the data still locked, a full disk, a kill. Any other is the operator's to see at once.
 func (e *Engine) firstStart(ctx context.Context) (*process, error) {
 	deadline := time.Now().Add(lockedLimit)
 	for try := 0; ; try++ {
 		p, err := e.launch(ctx)
-		if err == nil || !errors.Is(err, errLocked) || time.Now().After(deadline) {
+		pause := 300 * time.Millisecond
+		switch {
+		case errors.Is(err, errFull), errors.Is(err, errKilled):
+			// The collector takes beacons meanwhile, and would not if this ended it.
+			pause = min(time.Second<<min(try, 10), lastBackoff)
+			e.o.Logger.Warn("engine does not start", "error", err, "again", pause)
+		case err == nil || !errors.Is(err, errLocked) || time.Now().After(deadline):
 			return p, err
-		}
-		if try == 0 {
+		case try == 0:
 			e.o.Logger.Info("engine of an earlier start still has the data, waiting")
 		}
-		if !sleep(ctx, 300*time.Millisecond) {
+		if !sleep(ctx, pause) {
 			return nil, context.Cause(ctx)
 		}
 	}

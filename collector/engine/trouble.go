@@ -12,8 +12,14 @@ import (
 	"golang.org/x/sys/cpu"
 )
 
-// errLocked: another process has the data open, be it for a moment.
-var errLocked = errors.New("the data is open in another process")
+var (
+	// errLocked: another process has the data open, be it for a moment.
+	errLocked = errors.New("the data is open in another process")
+
+	// Two failures that pass by themselves, or by somebody's hand from outside.
+	errFull   = errors.New("the disk is full: make room in the data directory")
+	errKilled = errors.New("killed, perhaps because the machine has too little memory")
+)
 
 // Supported says why this machine cannot run the engine, or nil.
 func Supported() error {
@@ -36,7 +42,8 @@ var troubles = []struct {
 	is           error
 }{
 	{`Cannot lock file`, "", errLocked},
-	{`Code: (243|523)\b|No space left on device|errno: 28\b`, "the disk is full: make room in the data directory", nil},
+	{`Code: (243|523)\b|No space left on device|errno: 28\b`, "", errFull},
+	{`ended by signal killed`, "", errKilled},
 	{`Address already in use|Code: 210\b`, "another program took the port: stop it, or choose another `embedded-tcp` and `embedded-http`", nil},
 	{`Permission denied|Operation not permitted|Read-only file system|errno: (1|13|30)\b`, "the data directory must be writable for the user who runs Passalong", nil},
 	{`load library:.*(GLIBC|ld-linux|libc\.musl|symbol not found|fcntl64)`, "the library needs glibc: run on Debian or another glibc system, not on Alpine", nil},

@@ -124,10 +124,10 @@ func (g *gate) ballastSize() int64 { return min(g.keep/4, maxBallast) }
 
 // memtable is the size of Pebble's memtables. A log takes a tenth more from the
 // disk as soon as it is begun, up to four wait for their flush, and then there is
-// a table for each. On a disk under 1 GiB it is a 64th of the disk, so that a log
+// a table for each. On a disk under 512 MiB it is a 64th of the disk, so that a log
 // and a table more always fit into what is kept free.
 func (g *gate) memtable() uint64 {
-	const most, least = 8 << 20, 1 << 20 // most: three of 16 MiB were 48 of the 72 MB that a loaded collector had in use, and no faster
+	const most, least = 8 << 20, 1 << 20 // most: three of 16 MiB were 48 of the 72 MB that a loaded collector had in use
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.total <= 0 {

@@ -172,7 +172,10 @@ func (s *stack) connect(ctx context.Context) (err error) {
 	}
 	s.out.dsn = dsn
 	for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {
-		if err = s.out.db.Wait(ctx); err == nil {
+		answers, stop := context.WithTimeout(ctx, 5*time.Second) // then the log says what is the matter
+		err = s.out.db.Wait(answers)
+		stop()
+		if err == nil {
 			if err = applySchema(ctx, s.cfg, s.sites, dsn, s.log); err == nil {
 				return nil
 			}
