@@ -3,6 +3,7 @@ package loader
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -108,7 +109,9 @@ func (n *nodes) consentedOf(ctx context.Context, site string, since int32, token
 // consent remembers that a batch brought consented ids to these sites.
 func (n *nodes) consent(given []lineage.Consent) {
 	for i := range given {
-		n.consenting[given[i].Site] = true
+		if !n.consenting[given[i].Site] {
+			n.consenting[strings.Clone(given[i].Site)] = true // else it would keep its batch's memory
+		}
 	}
 }
 

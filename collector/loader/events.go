@@ -68,11 +68,20 @@ func (l *Loader) storePart(r retrier, p *part, again bool, counted *bool) error 
 		}
 		err := l.insertEvents(ctx, p)
 		if class, _ := classify(err); class != ClassRow || !l.quarantine.open() {
+			if err == nil {
+				l.refused = 0
+			}
 			return err
 		}
-		refused, err := l.bisect(ctx, p)
+		refused, refusal, err := l.bisect(ctx, p, err)
 		if err != nil {
 			return err
+		}
+		if len(refused) < len(p.rows) {
+			l.refused = 0
+		}
+		if l.refused += len(refused); l.refused > mostRefused {
+			return fmt.Errorf("more than %d rows are refused and none is taken: %w", mostRefused, refusal)
 		}
 		if err := l.quarantine.put(p, refused); err != nil {
 			return fmt.Errorf("quarantine: %w", err)
@@ -135,6 +144,11 @@ func insertContext(ctx context.Context, id string) context.Context {
 	return clickhouse.Context(ctx, clickhouse.WithQueryID(id), clickhouse.WithSettings(clickhouse.Settings{
 		"async_insert":               0,
 		"insert_deduplication_token": id,
+		// On a cluster: answered when the shard has it, not when it is queued here.
+		"distributed_foreground_insert": 1,
+		// A query that waits for rows on a connection that is gone cannot be killed
+		// before this, in seconds (seen); by default 300.
+		"receive_timeout": 30,
 		// Nodes are told apart when they are read, so what replaces what need not be
 		// found out on insert: measured, 4 µs a node.
 		"optimize_on_insert": 0,
@@ -151,6 +165,12 @@ func (l *Loader) reconcile(ctx context.Context, p *part) (whole bool, err error)
 	defer cancel()
 	if err := l.endOld(ctx, p.label); err != nil {
 		return false, fmt.Errorf("end old insert: %w", err)
+	}
+	if l.o.Cluster != "" {
+		// A replica that is behind would count too few.
+		if err := l.o.DB.Conn().Exec(ctx, "/* loader: reconcile */ SYSTEM SYNC REPLICA ON CLUSTER `"+l.o.Cluster+"` passalong.events_local"); err != nil {
+			return false, fmt.Errorf("sync replicas: %w", err)
+		}
 	}
 	there, err := l.count(ctx, p)
 	if err != nil {
@@ -244,22 +264,24 @@ func (l *Loader) delete(ctx context.Context, p *part) error {
 ALTER TABLE %s DELETE IN PARTITION %d WHERE batch = $1 SETTINGS mutations_sync = 2`, table, p.month), p.label)
 }
 
-// mostRefused is how many rows of a part may be set aside. More means that
-// something is wrong with the server's idea of a row, not with the rows.
+// mostRefused is how many rows may be set aside of a part, and of several when
+// none is taken between. More means that something is wrong with the server's
+// idea of a row, not with the rows.
 const mostRefused = 100
 
-// bisect finds the rows that are refused, by inserting halves. The others are
-// in when it returns nil.
-func (l *Loader) bisect(ctx context.Context, p *part) (refused []uint64, err error) {
+// bisect finds the rows that are refused, by inserting halves, and the last
+// refusal. The others are in when err is nil.
+func (l *Loader) bisect(ctx context.Context, p *part, refusal error) (refused []uint64, last error, err error) {
 	var halve func(p *part) error
 	halve = func(p *part) error {
 		err := l.insertEvents(ctx, p)
 		if class, _ := classify(err); class != ClassRow {
 			return err // nil, or a state of the server
 		}
+		refusal = err
 		if len(p.rows) == 1 {
 			if refused = append(refused, p.rows[0]); len(refused) > mostRefused {
-				return fmt.Errorf("more than %d rows are refused: %w", mostRefused, errState{err})
+				return fmt.Errorf("more than %d rows are refused: %w", mostRefused, err)
 			}
 			return nil
 		}
@@ -270,16 +292,11 @@ func (l *Loader) bisect(ctx context.Context, p *part) (refused []uint64, err err
 		return halve(p.slice(middle, len(p.rows)))
 	}
 	if len(p.rows) == 1 {
-		return p.rows, nil // it was refused just now
+		return p.rows, refusal, nil // it was refused just now
 	}
 	middle := len(p.rows) / 2
 	if err = halve(p.slice(0, middle)); err == nil {
 		err = halve(p.slice(middle, len(p.rows)))
 	}
-	return refused, err
+	return refused, refusal, err
 }
-
-// errState is a refusal that is not blamed on rows.
-type errState struct{ err error }
-
-func (e errState) Error() string { return e.err.Error() }

@@ -3,6 +3,7 @@ package loader
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -150,6 +151,48 @@ func TestTheEngineIsKilledUnderLoad(t *testing.T) {
 	}
 	c.stop()
 	w.conn.Close()
+}
+
+// A release that has begun when the engine comes back must not take away what
+// is about to be counted again: the spool would take that for damage.
+func TestNothingIsReleasedWhileItIsCountedAgain(t *testing.T) {
+	w := newWorld(t)
+	o := w.options(openSpool(t, ""))
+	var generation atomic.Int32
+	o.Generation = func() int { return int(generation.Load()) }
+	var begin atomic.Bool
+	syncing, synced := make(chan struct{}, 1), make(chan struct{})
+	o.Keep = time.Millisecond
+	o.Sync = func() error {
+		if !begin.Load() {
+			return errors.New("not yet")
+		}
+		select {
+		case syncing <- struct{}{}:
+		default:
+		}
+		<-synced
+		return nil
+	}
+	c := w.start(o)
+	rows := 0
+	for batch := range 8 {
+		c.load(one(view(fmt.Sprint("ann", batch), "", "ann", batch)))
+		rows++
+	}
+	begin.Store(true)
+	<-syncing // and it does not return
+	generation.Add(1)
+	c.append(view("bob", "ann0", "bob", 9)) // wakes stage one
+	rows++
+	until(t, "the recount", func() bool { return c.Stats().State == "recounting" })
+	close(synced)
+	c.flush()
+	until(t, "the release", func() bool { return len(o.Spool.Loaded()) == 0 })
+	if err := o.Spool.Err(); err != nil {
+		t.Error(err)
+	}
+	w.exact(rows)
 }
 
 // A stopped engine answers nothing. The attempt ends by its limit, with an

@@ -115,6 +115,8 @@ type Loader struct {
 	obeyed     erase.Mark // of the orders that stage two has carried out
 	dropped    int64      // and what was too old then
 
+	refused int // rows set aside since one was taken; of stage one
+
 	settle  chan settling // from stage one to stage two
 	sweeps  chan sweeping // from Flush to stage two
 	stopped chan struct{} // closed when Run has returned
@@ -125,6 +127,10 @@ type Loader struct {
 	settled uint64             // rows below are in every table
 	news    chan struct{}      // closed and replaced when settled moves
 	kept    []keeping          // what waits to be released, oldest first
+	round   int                // number of the last recount
+	counted int                // number of the last one that is over: nothing is released between
+
+	releasing sync.Mutex // held while something is released; taken before mu
 
 	hasten   time.Time // what was settled before need not be kept
 	unsynced error     // why the last release was put off
@@ -135,6 +141,7 @@ type Loader struct {
 type settling struct {
 	batch *digest
 	to    uint64
+	round int // of the recount that this ends, where batch is nil
 }
 
 // A sweeping is answered when the sweep is over.
@@ -237,7 +244,7 @@ func (l *Loader) load(r retrier) error {
 		}
 		l.figures.batches.Add(1)
 		l.figures.rows.Add(b.Rows())
-		if !l.pass(r, settling{d, b.To}) {
+		if !l.pass(r, settling{batch: d, to: b.To}) {
 			return nil
 		}
 		l.figures.state.Store(stateIdle)
@@ -248,9 +255,15 @@ func (l *Loader) load(r retrier) error {
 // recount makes sure of every batch that is loaded and not released.
 func (l *Loader) recount(r retrier) error {
 	l.figures.state.Store(stateRecounting)
+	// What was about to be released is not known to be there, and what is read
+	// again must not be released meanwhile.
+	l.releasing.Lock()
 	l.mu.Lock()
-	l.kept = nil // what was about to be released is not known to be there
+	l.kept = nil
+	l.round++
+	round := l.round
 	l.mu.Unlock()
+	l.releasing.Unlock()
 	for _, loaded := range l.o.Spool.Loaded() {
 		b, err := l.o.Spool.Read(loaded)
 		if err != nil {
@@ -261,11 +274,11 @@ func (l *Loader) recount(r retrier) error {
 		if err != nil {
 			return err
 		}
-		if !l.pass(r, settling{d, b.To}) {
+		if !l.pass(r, settling{batch: d, to: b.To}) {
 			return errStopping
 		}
 	}
-	if !l.pass(r, settling{nil, l.o.Spool.Stats().Mark}) {
+	if !l.pass(r, settling{to: l.o.Spool.Stats().Mark, round: round}) {
 		return errStopping
 	}
 	l.figures.state.Store(stateIdle)
@@ -349,6 +362,8 @@ func (l *Loader) moveSettled(s settling) {
 	defer l.mu.Unlock()
 	if s.batch != nil {
 		l.kept = append(l.kept, keeping{s.to, time.Now()})
+	} else {
+		l.counted = s.round
 	}
 	if s.to > l.settled || s.batch == nil {
 		l.settled = max(l.settled, s.to)
@@ -359,7 +374,13 @@ func (l *Loader) moveSettled(s settling) {
 
 // release gives up the loaded events that are old enough and on disk.
 func (l *Loader) release() error {
+	l.releasing.Lock()
+	defer l.releasing.Unlock()
 	l.mu.Lock()
+	if l.counted != l.round {
+		l.mu.Unlock()
+		return nil
+	}
 	n := 0
 	for n < len(l.kept) && (time.Since(l.kept[n].since) >= l.o.Keep || !l.kept[n].since.After(l.hasten)) {
 		n++

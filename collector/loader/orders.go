@@ -3,6 +3,7 @@ package loader
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/passalong/passalong/collector/erase"
@@ -125,10 +126,17 @@ func (l *Loader) digest(r retrier, o *orders, b *spool.Batch) (d *digest, err er
 	}); err != nil {
 		return nil, err
 	}
+	// A row that is no row of events bears no node and has no text either.
+	aside := l.quarantine.within(l.o.Spool.ID(), b.Range)
+	if out == nil {
+		out = aside
+	} else {
+		maps.Copy(out, aside)
+	}
 	if d, err = read(l.o.Spool.ID(), b, out); err != nil {
 		return nil, fmt.Errorf("read batch at row %d: %w", b.From, err)
 	}
-	d.under = o.mark
+	d.under, d.aside = o.mark, len(aside)
 	return d, nil
 }
 
@@ -137,7 +145,7 @@ func (l *Loader) digestUnder(r retrier, o *orders, d *digest) (*digest, error) {
 	if err := r.do("read erase orders", o.load); err != nil {
 		return nil, err
 	}
-	if d.under == o.mark {
+	if d.under == o.mark && d.aside == len(l.quarantine.within(l.o.Spool.ID(), d.batch.Range)) {
 		return d, nil
 	}
 	return l.digest(r, o, d.batch)

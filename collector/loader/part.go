@@ -25,6 +25,7 @@ type part struct {
 type digest struct {
 	batch *spool.Batch
 	under erase.Mark      // the orders by which rows were left out
+	aside int             // how many were left out because they are in quarantine
 	parts []*part         // in the order their months appear
 	born  []lineage.Birth // as births says
 	given []lineage.Consent

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/passalong/passalong/collector/event"
+	"github.com/passalong/passalong/collector/spool"
 )
 
 // quarantine keeps rows that ClickHouse refuses, one file a row: its name is
@@ -60,6 +61,24 @@ func (q *quarantine) of(label string) map[uint64]bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.rows[label]
+}
+
+// within returns the rows of a batch that are here, of all its parts.
+func (q *quarantine) within(spoolID string, r spool.Range) (rows map[uint64]bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for label, some := range q.rows {
+		if !strings.HasPrefix(label, fmt.Sprintf("%s.%d.", spoolID, r.From)) {
+			continue
+		}
+		for row := range some {
+			if rows == nil {
+				rows = map[uint64]bool{}
+			}
+			rows[row] = true
+		}
+	}
+	return rows
 }
 
 // count returns how many rows are here.

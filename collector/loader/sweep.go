@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/passalong/passalong/collector/lineage"
@@ -29,6 +30,16 @@ type doubt struct {
 
 func (d *doubts) add(what lineage.Doubt, now time.Time) {
 	if what.Size() > 0 {
+		// The strings are pieces of a batch, whose memory they would keep.
+		for _, keys := range [][]lineage.Key{what.Trees, what.Tokens, what.Replaced} {
+			for i := range keys {
+				keys[i] = lineage.Key{Site: strings.Clone(keys[i].Site), Token: strings.Clone(keys[i].Token)}
+			}
+		}
+		what.Consents = slices.Clone(what.Consents) // the batch's own may be read for another attempt
+		for i, c := range what.Consents {
+			what.Consents[i].Site, what.Consents[i].View = strings.Clone(c.Site), strings.Clone(c.View)
+		}
 		d.list = append(d.list, doubt{now, what})
 	}
 	size := 0

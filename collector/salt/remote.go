@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"time"
 )
 
 // A Remote is where several collectors agree on their salts: rows of ClickHouse,
@@ -23,16 +24,22 @@ type Remote interface {
 // the Remote is away the new one is used: beacons do not wait for ClickHouse.
 // The caller holds mu.
 func (b *Book) share(k kept) kept {
-	ctx, cancel := ask()
+	now := b.now()
+	if now.UnixMilli() < b.away.Load() {
+		return k // Sweep gives it to the Remote later
+	}
+	ctx, cancel := ask(patience)
 	defer cancel()
 	there, err := b.remote.List(ctx)
 	if err != nil {
+		b.away.Store(now.Add(pause).UnixMilli())
 		return k
 	}
 	if won, ok := b.smallest(there)[k.Day][k.Site]; ok {
 		return won // somebody was faster: the folder was behind
 	}
 	if b.remote.Put(ctx, k.Salt) != nil {
+		b.away.Store(now.Add(pause).UnixMilli())
 		return k
 	}
 	k.shared = true
@@ -70,15 +77,17 @@ func (b *Book) exchange() error {
 	if b.remote == nil {
 		return nil
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	ctx, cancel := ask()
+	ctx, cancel := ask(5 * time.Second)
 	defer cancel()
-	there, err := b.remote.List(ctx)
+	there, err := b.remote.List(ctx) // before the lock, so that no beacon waits for one that is away
+	now := b.now()
 	if err != nil {
+		b.away.Store(now.Add(pause).UnixMilli())
 		return fmt.Errorf("list salts: %w", err)
 	}
-	now := b.now()
+	b.away.Store(0)
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	var due, live []Salt
 	for _, s := range there {
 		if now.Before(s.Due()) {

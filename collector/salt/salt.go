@@ -78,6 +78,8 @@ type Book struct {
 
 	days atomic.Pointer[days]
 	mu   sync.Mutex // held by whoever changes days or files
+
+	away atomic.Int64 // Unix milliseconds until which For does not ask the Remote: it did not answer
 }
 
 // Open reads the salts in dir, which is made when it is missing, and deletes
@@ -239,8 +241,14 @@ func date(day int32) string {
 	return time.Unix(int64(day)*daySeconds, 0).UTC().Format(time.DateOnly)
 }
 
-// ask is the context of one call to the Remote: For may wait for it, once for a
-// site and day.
-func ask() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), 5*time.Second)
+// What For waits for the Remote, once for a site and day, because a beacon waits
+// with it; and for how long it does not ask one that did not answer. Both are
+// guesses. Sweep may take its time.
+const (
+	patience = 500 * time.Millisecond
+	pause    = 30 * time.Second
+)
+
+func ask(limit time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), limit)
 }

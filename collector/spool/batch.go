@@ -272,6 +272,15 @@ func (s *Spool) Loaded() []Range {
 
 // Read reads rows that are stored, loaded or not.
 func (s *Spool) Read(r Range) (*Batch, error) {
+	s.mu.Lock()
+	oldest := s.ledger.mark
+	if len(s.cuts) > 0 {
+		oldest = s.cuts[0].From
+	}
+	s.mu.Unlock()
+	if r.From < oldest {
+		return nil, fmt.Errorf("read rows %d to %d: released, row %d is the oldest", r.From, r.To, oldest)
+	}
 	b := &Batch{Range: r, Again: true, spool: s}
 	err := s.scan(r.From, r.To, func(g group) (bool, error) { return g.end() < r.To, b.hold(g) })
 	if err != nil {

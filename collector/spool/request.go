@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/passalong/passalong/collector/event"
 )
@@ -124,8 +125,28 @@ func (s *Spool) submit(ctx context.Context, r *request) error {
 		}
 		return err
 	case <-ctx.Done():
+		if s.withdraw(r) {
+			if r.after != nil {
+				r.after()
+			}
+			s.recycle(r)
+			return fmt.Errorf("append: not stored: %w", ctx.Err())
+		}
 		return fmt.Errorf("append: outcome unknown: %w", ctx.Err())
 	}
+}
+
+// withdraw takes a request back that the committer has not in hand, and says
+// whether it could.
+func (s *Spool) withdraw(r *request) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.Index(s.pending, r)
+	if i < 0 {
+		return false
+	}
+	s.pending = slices.Delete(s.pending, i, i+1)
+	return true
 }
 
 // refuseQueued answers what waits behind a write that finds no space: it is not

@@ -259,6 +259,10 @@ func (c *conn) Close() error {
 // SetReadDeadline sets a deadline a little late, so that the next requests on
 // the connection need not move it: fasthttp asks for two a request.
 func (c *conn) SetReadDeadline(t time.Time) error {
+	if t.IsZero() { // no deadline
+		c.reads = t
+		return c.Conn.SetReadDeadline(t)
+	}
 	if c.near(c.reads, t) {
 		return nil
 	}
@@ -274,7 +278,9 @@ func (c *conn) SetWriteDeadline(t time.Time) error {
 	if c.near(c.writes, t) {
 		return nil
 	}
-	c.writes = t.Add(c.owner.slack)
+	if c.writes = t; !t.IsZero() { // zero: no deadline
+		c.writes = t.Add(c.owner.slack)
+	}
 	if err := c.Conn.SetWriteDeadline(c.writes); err != nil && !errors.Is(err, net.ErrClosed) {
 		return err
 	}

@@ -241,9 +241,9 @@ func libraryPath(cfg *config.Config) (string, error) {
 }
 
 // syncData makes what the engine has written durable: the whole file system that
-// the data directory is on.
+// its directory is on.
 func (s *stack) syncData() error {
-	dir, err := os.Open(s.cfg.DataDir)
+	dir, err := os.Open(filepath.Join(s.cfg.DataDir, "clickhouse"))
 	if err != nil {
 		return err
 	}
