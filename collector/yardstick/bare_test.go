@@ -36,6 +36,7 @@ func bare(out io.Writer, dir string) error {
 		if err != nil {
 			return fiber.NewError(fiber.StatusBadRequest, err.Error())
 		}
+		defer b.Release()
 		now := time.Now()
 		events, rows := make([]*event.Event, len(b.Events)), make([]event.Event, len(b.Events))
 		for i := range b.Events {
