@@ -152,7 +152,9 @@ func (s *stack) load(ctx context.Context) {
 		s.retain(ctx)
 	}()
 	if err := s.out.loader.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
-		s.log.Error("loader ended", "err", err)
+		// Only a new start that reads the spool again can go on.
+		s.out.err = fmt.Errorf("loader: %w", err)
+		close(s.out.failed)
 	}
 }
 
