@@ -32,14 +32,14 @@ func (b *Book) share(k kept) kept {
 	defer cancel()
 	there, err := b.remote.List(ctx)
 	if err != nil {
-		b.away.Store(now.Add(pause).UnixMilli())
+		b.silent(ctx, now)
 		return k
 	}
 	if won, ok := b.smallest(there)[k.Day][k.Site]; ok {
 		return won // somebody was faster: the folder was behind
 	}
 	if b.remote.Put(ctx, k.Salt) != nil {
-		b.away.Store(now.Add(pause).UnixMilli())
+		b.silent(ctx, now)
 		return k
 	}
 	k.shared = true
@@ -50,6 +50,14 @@ func (b *Book) share(k kept) kept {
 		}
 	}
 	return k
+}
+
+// silent notes that the Remote did not answer in time. One that refuses at once
+// costs no beacon anything, and is asked again.
+func (b *Book) silent(ctx context.Context, now time.Time) {
+	if ctx.Err() != nil {
+		b.away.Store(now.Add(pause).UnixMilli())
+	}
 }
 
 // smallest is the salt that holds of each site and day, of those not due.
@@ -82,7 +90,7 @@ func (b *Book) exchange() error {
 	there, err := b.remote.List(ctx) // before the lock, so that no beacon waits for one that is away
 	now := b.now()
 	if err != nil {
-		b.away.Store(now.Add(pause).UnixMilli())
+		b.silent(ctx, now)
 		return fmt.Errorf("list salts: %w", err)
 	}
 	b.away.Store(0)

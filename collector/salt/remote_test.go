@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // A fake Remote: a list, as ClickHouse is one, that can be away.
@@ -178,4 +180,48 @@ func TestADamagedCopyIsFetchedAgain(t *testing.T) {
 	if salt(t, b, "news.example", d) != want {
 		t.Error("not the one of the remote")
 	}
+}
+
+// deaf is a Remote that takes a question and gives no answer, as a server that
+// is stopped.
+type deaf struct{ asked int }
+
+func (d *deaf) List(ctx context.Context) ([]Salt, error) {
+	d.asked++
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func (d *deaf) Put(ctx context.Context, _ Salt) error      { return ctx.Err() }
+func (d *deaf) Delete(ctx context.Context, _ []Salt) error { return ctx.Err() }
+
+// A beacon waits for it half a second at most, and the next ones not at all.
+func TestNoBeaconWaitsForARemoteThatIsSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		remote := &deaf{}
+		b, err := Open(t.TempDir(), time.Now, remote)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ask := func(site string) time.Duration {
+			began := time.Now()
+			if _, err := b.For(site, dayOf(began)); err != nil {
+				t.Fatal(err)
+			}
+			return time.Since(began)
+		}
+		if took := ask("a.example"); took != 0 || remote.asked != 1 {
+			t.Errorf("just after it was silent: %v, asked %d times", took, remote.asked)
+		}
+		time.Sleep(pause)
+		if took := ask("b.example"); took != patience || remote.asked != 2 {
+			t.Errorf("after the pause: %v, asked %d times", took, remote.asked)
+		}
+		if took := ask("c.example"); took != 0 {
+			t.Errorf("the next site waited %v", took)
+		}
+		if b.Unshared() != 3 {
+			t.Errorf("%d salts are to be shared later, want 3", b.Unshared())
+		}
+	})
 }

@@ -179,6 +179,9 @@ func (s *stack) connect(ctx context.Context) (err error) {
 		stop()
 		if err == nil {
 			if err = applySchema(ctx, s.cfg, s.sites, dsn, s.log); err == nil {
+				if err := s.salts.Sweep(); err != nil { // what was made before there was a table for it
+					s.log.Warn("salts", "err", err)
+				}
 				return nil
 			}
 		}
