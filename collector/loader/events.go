@@ -148,7 +148,7 @@ func insertContext(ctx context.Context, id string) context.Context {
 		"distributed_foreground_insert": 1,
 		// A query that waits for rows on a connection that is gone cannot be killed
 		// before this, in seconds (seen); by default 300.
-		"receive_timeout": 30,
+		"receive_timeout": 10,
 		// Nodes are told apart when they are read, so what replaces what need not be
 		// found out on insert: measured, 4 µs a node.
 		"optimize_on_insert": 0,

@@ -14,7 +14,7 @@ var writing = []string{"write", "pwrite64", "writev", "fsync", "fdatasync", "syn
 	"rename", "renameat", "renameat2", "unlink", "unlinkat", "ftruncate", "fallocate"}
 
 // killingTime bounds the two tests that go from call to call, in `make torture`.
-const killingTime = 5 * time.Minute
+const killingTime = 3 * time.Minute
 
 // The collector is killed at each write, fsync, rename and unlink of one cycle:
 // beacons are accepted, spooled, answered, cut into a batch, loaded, marked, and
