@@ -19,8 +19,10 @@ package schema
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"embed"
+	"encoding/hex"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -142,16 +144,49 @@ func replaceViews(ctx context.Context, db *sql.DB, r *renderer) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		text, err := r.file(name)
-		if err != nil {
+	texts := make([]string, len(names))
+	digest := sha256.New()
+	for i, name := range names {
+		if texts[i], err = r.file(name); err != nil {
 			return fmt.Errorf("render %s: %w", name, err)
 		}
+		fmt.Fprintf(digest, "%s\x00%s\x00", name, texts[i])
+	}
+	want := hex.EncodeToString(digest.Sum(nil))
+	if there, err := viewsAsOf(ctx, db); err != nil {
+		return fmt.Errorf("look at the views: %w", err)
+	} else if there == fmt.Sprintf("%s %d", want, len(names)) {
+		return nil
+	}
+	for i, text := range texts {
 		if _, err := db.ExecContext(ctx, text); err != nil {
-			return fmt.Errorf("replace %s: %w", name, err)
+			return fmt.Errorf("replace %s: %w", names[i], err)
 		}
 	}
+	_, err = db.ExecContext(ctx, r.text("CREATE OR REPLACE VIEW passalong_private.views_written {{on_cluster}} AS SELECT '"+want+"' AS digest"))
+	if err != nil {
+		return fmt.Errorf("note the views: %w", err)
+	}
 	return nil
+}
+
+// viewsAsOf returns the digest of the texts that the views and functions were
+// last made of, and how many of them are there. What is as it should be is not
+// written anew at each start: on a full disk ClickHouse can leave an empty
+// definition behind, and would not start again.
+func viewsAsOf(ctx context.Context, db *sql.DB) (digest string, err error) {
+	var written, number uint64
+	err = db.QueryRowContext(ctx, `/* schema: viewsAsOf */
+SELECT countIf(database = 'passalong_private' AND name = 'views_written'),
+    countIf(database = 'passalong' AND engine = 'View') + (SELECT count() FROM system.functions WHERE origin = 'SQLUserDefined')
+FROM system.tables WHERE database IN ('passalong', 'passalong_private')`).Scan(&written, &number)
+	if err != nil || written == 0 {
+		return "", err
+	}
+	if err := db.QueryRowContext(ctx, "/* schema: viewsAsOf */ SELECT digest FROM passalong_private.views_written").Scan(&digest); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s %d", digest, number), nil
 }
 
 func viewFiles() ([]string, error) {
