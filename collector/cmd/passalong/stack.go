@@ -177,6 +177,9 @@ func (s *stack) connect(ctx context.Context) (err error) {
 		answers, stop := context.WithTimeout(ctx, 5*time.Second) // then the log says what is the matter
 		err = s.out.db.Wait(answers)
 		stop()
+		if err == nil && s.out.engine != nil {
+			err = s.room()
+		}
 		if err == nil {
 			if err = applySchema(ctx, s.cfg, s.sites, dsn, s.log); err == nil {
 				if err := s.salts.Sweep(); err != nil { // what was made before there was a table for it
@@ -195,6 +198,21 @@ func (s *stack) connect(ctx context.Context) (err error) {
 			return ctx.Err()
 		}
 	}
+}
+
+// room says whether the engine's disk has some left. Without it ClickHouse can
+// leave the definition of a table as an empty file, and would not start again.
+func (s *stack) room() error {
+	var disk unix.Statfs_t
+	if err := unix.Statfs(filepath.Join(s.cfg.DataDir, "clickhouse"), &disk); err != nil {
+		return fmt.Errorf("free space: %w", err)
+	}
+	// What definitions and their logs take is some kilobytes; the rest is for
+	// what is written beside them. A guess.
+	if free, want := disk.Bavail, min(disk.Blocks/16, (64<<20)/uint64(disk.Bsize)); free < want {
+		return fmt.Errorf("the disk is full: %d MiB are free, the schema is written from %d MiB on", free*uint64(disk.Bsize)>>20, want*uint64(disk.Bsize)>>20)
+	}
+	return nil
 }
 
 func applySchema(ctx context.Context, cfg *config.Config, sites site.Set, dsn string, log *slog.Logger) error {
